@@ -1,0 +1,1 @@
+"""Fusion operators: features of named modalities -> one feature vector per step."""

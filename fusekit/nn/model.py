@@ -1,0 +1,87 @@
+"""The assembled model: branches (encoder, quadrant head, projector) per modality, one shared tail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from fusekit.batch import Batch, to_float
+from fusekit.contracts import DenoisingEncoder, Encoder, Latent, Projector, QuadrantHead, State, Tail, Trace
+
+
+class Branch(nn.Module):
+    """One modality from raw window to features: `(N, *raw)` -> Latent -> `(N, D)`."""
+
+    def __init__(self, encoder: Encoder, quadrant: QuadrantHead, projector: Projector) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.quadrant = quadrant
+        self.projector = projector
+
+    @property
+    def needs_quadrant(self) -> bool:
+        """Whether the projector reads Q, so that the quadrant head must run at inference."""
+        return self.quadrant.conditioning != "none"
+
+    def latent(self, x: Tensor) -> Latent:
+        """`(N, *raw)` float -> Latent; Q (and for it the reconstruction) only where the projector reads it (spec 7 no. 9)."""
+        z = self.encoder.encode(x)
+        if not self.needs_quadrant:
+            return Latent(z=z)
+        reconstruction = None
+        if self.quadrant.reads == "reconstruction":
+            assert isinstance(self.encoder, DenoisingEncoder)  # the builder has checked it
+            reconstruction = self.encoder.decode(z)
+        return self.quadrant(reconstruction, z)
+
+
+class Model(nn.Module):
+    """Branches by modality and their shared tail.
+
+    Attributes:
+        names: modalities in the recipe's order, the order of `present`'s last axis.
+    """
+
+    def __init__(self, branches: Mapping[str, Branch], tail: Tail) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(branches)
+        self.fusion, self.temporal, self.head = tail.fusion, tail.temporal, tail.head
+        self.names = tuple(branches)
+
+    def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Latent]:
+        """`{m: (B, T, *raw)}` -> `{m: Latent}` of N = B*T rows: what stage 2 caches."""
+        return {m: self.branches[m].latent(to_float(inputs[m].flatten(0, 1))) for m in self.names}
+
+    def features(self, latents: Mapping[str, Latent], shape: tuple[int, int]) -> dict[str, Tensor]:
+        """Latents of N = B*T rows -> `{m: (B, T, D_m)}`, `shape` = (B, T)."""
+        return {m: self.branches[m].projector(latents[m]).unflatten(0, shape) for m in self.names}
+
+    def sequence(
+        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State, Trace]:
+        """Features -> prediction `(B, T, K)`, state, trace (`gate`, `attention` where the parts give them)."""
+        fused, _, trace = self.fusion(feats, present, valid)
+        y, state, more = self.temporal(fused, valid, None, state)
+        return self.head(y), state, {**trace, **more}
+
+    def predict(
+        self, latents: Mapping[str, Latent], present: Tensor, valid: Tensor, state: State | None = None
+    ) -> tuple[Tensor, State, Trace]:
+        """Latents of N = B*T rows, `present (B, T, M)`, `valid (B, T)` -> prediction `(B, T, K)`, state, trace."""
+        return self.sequence(self.features(latents, (present.shape[0], present.shape[1])), present, valid, state)
+
+    def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State, Trace]:
+        """A batch of raw windows -> prediction `(B, T, K)`, state, trace."""
+        return self.predict(self.latents(batch.inputs), batch.present, batch.valid, state)
+
+
+def last_states(fused: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """`(T, D)` -> windows of the last `steps` steps before and at each step: `(T, steps, D)`, `valid (T, steps)`.
+
+    The default evaluation: at every step the last 8 steps from zero state (spec 3.6). Windows are aligned to their end, so
+    the steps before the clip's start come first and are invalid; invalid steps leave the state at zero.
+    """
+    index = torch.arange(len(fused), device=fused.device)[:, None] + torch.arange(1 - steps, 1, device=fused.device)
+    return fused[index.clamp(min=0)], index >= 0

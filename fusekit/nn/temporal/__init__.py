@@ -1,0 +1,1 @@
+"""Temporal heads: fused features -> summary per step, with explicit state."""

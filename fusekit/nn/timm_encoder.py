@@ -1,0 +1,71 @@
+"""Any timm model as an encoder: picture -> pooled feature vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fusekit.contracts import Encoder
+from fusekit.errors import RecipeError
+
+
+class TimmEncoder(Encoder):
+    """`(N, C, H, W)` in -1..1 -> `(N, D)`, D = the model's pooled width, with timm's own input normalisation inside.
+
+    Args:
+        raw_shape: `(C, H, W)`.
+        model: a name that timm knows (`timm.list_models()`), e.g. `resnet18`.
+        pretrained: fetch the model's published weights from its hub.
+        weights: a local safetensors file of a timm state dict; instead of `pretrained`.
+
+    Raises:
+        RecipeError: timm has no such model, the weights file is missing or does not fit.
+    """
+
+    def __init__(
+        self, raw_shape: tuple[int, ...], *, model: str, pretrained: bool = False, weights: str | None = None
+    ) -> None:
+        super().__init__()
+        import timm  # several seconds: only when a recipe asks for it
+
+        if not timm.is_model(model):
+            from difflib import get_close_matches
+
+            near = get_close_matches(model.split(".")[0], timm.list_models(), n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise RecipeError(f"encoder timm: timm has no model named '{model}'.{hint}")
+        if pretrained and weights:
+            raise RecipeError("encoder timm: give either `pretrained: true` or `weights: FILE`, not both.")
+        # The builder checks shapes on the meta device, where nothing may be fetched.
+        on_meta = torch.empty(0).device.type == "meta"
+        self.net: nn.Module = timm.create_model(
+            model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0]
+        )
+        if weights and not on_meta:
+            self._load(Path(weights))
+        config = self.net.pretrained_cfg
+        mean, std = list(config.get("mean", (0.5,) * 3)), list(config.get("std", (0.5,) * 3))
+        if len(mean) != raw_shape[0]:
+            mean, std = [sum(mean) / len(mean)] * raw_shape[0], [sum(std) / len(std)] * raw_shape[0]
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        # `num_features` is not the pooled width of models with a convolutional head; this attribute is.
+        self.out_shape = (int(self.net.head_hidden_size),)
+
+    def _load(self, path: Path) -> None:
+        from safetensors.torch import load_file
+
+        if not path.is_file():
+            raise RecipeError(f"encoder timm: weights file '{path}' does not exist.")
+        state = {k: v for k, v in load_file(path).items() if k in self.net.state_dict()}
+        missing = self.net.load_state_dict(state, strict=False).missing_keys
+        if missing:
+            raise RecipeError(
+                f"encoder timm: '{path}' does not fit the model: {len(missing)} tensors are missing, first '{missing[0]}'."
+            )
+
+    def encode(self, x: Tensor) -> Tensor:
+        """`(N, C, H, W)` in -1..1 -> `(N, D)`."""
+        return self.net(((x + 1) / 2 - self.mean) / self.std)
