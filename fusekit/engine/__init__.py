@@ -1,0 +1,1 @@
+"""Time passes here: losses, metrics, objectives, the loops, checkpoints and the latent cache."""
