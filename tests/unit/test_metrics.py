@@ -226,6 +226,19 @@ def test_quadrants_known_answer() -> None:
         quadrant_scores([-1], [0])
 
 
+def test_update_reads_nothing_back_from_the_device() -> None:
+    """Tensors on the meta device have no values: whatever would wait for one raises here."""
+    moments, other = Moments(DIMS), Moments(DIMS)
+    for part in (moments, other, moments):
+        part.update(
+            *(torch.empty(64, 2, device="meta") for _ in range(2)), torch.ones(64, 2, device="meta").bool()
+        )
+    moments.merge(other)
+    assert moments.state.shape == (11, 2)
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        moments.compute()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_update_does_not_wait_for_the_device() -> None:
