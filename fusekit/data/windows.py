@@ -61,7 +61,7 @@ class Windows(Dataset[dict[str, object]]):
             table.extend((position, start, size) for start in labelled)
         if not table:
             raise DataError(
-                f"no window of {length} steps has a label ({self.unlabelled} without in {len(self.steps)} clips); "
+                f"no window of {length} steps has a label ({self.unlabelled} without one); "
                 "`fusekit data check` shows where labels are missing"
             )
         columns = np.asarray(table, np.int64).T
