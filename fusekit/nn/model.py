@@ -76,12 +76,29 @@ class Model(nn.Module):
         """A batch of raw windows -> prediction `(B, T, K)`, state, trace."""
         return self.predict(self.latents(batch.inputs), batch.present, batch.valid, state)
 
+    def predict_last(
+        self, latents: Mapping[str, Latent], present: Tensor, steps: int
+    ) -> tuple[Tensor, Trace]:
+        """One clip, T rows, `present (T, M)` -> prediction `(T, K)` and trace `(T, ...)` of the last `steps` steps.
 
-def last_states(fused: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """`(T, D)` -> windows of the last `steps` steps before and at each step: `(T, steps, D)`, `valid (T, steps)`.
+        The default evaluation: at every step the last `steps` steps from zero state (spec 3.6). A buffer of as many fused
+        vectors, so it streams exactly. The fusion must be stateless (all of fusekit's are).
+        """
+        fused, gates = self._fused(latents, present)
+        index = torch.arange(len(fused), device=fused.device)[:, None]
+        index = index + torch.arange(1 - steps, 1, device=fused.device)
+        # Steps before the clip's start come first in a window and are invalid, so they leave the state at zero.
+        y, _, trace = self.temporal(fused[index.clamp(min=0)], index >= 0)
+        return self.head(y[:, -1]), {**gates, **{k: v[:, -1] for k, v in trace.items()}}
 
-    The default evaluation: at every step the last 8 steps from zero state (spec 3.6). Windows are aligned to their end, so
-    the steps before the clip's start come first and are invalid; invalid steps leave the state at zero.
-    """
-    index = torch.arange(len(fused), device=fused.device)[:, None] + torch.arange(1 - steps, 1, device=fused.device)
-    return fused[index.clamp(min=0)], index >= 0
+    def predict_carry(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
+        """One clip, T rows, `present (T, M)` -> prediction `(T, K)`, trace `(T, ...)`; state carried from the clip's start."""
+        fused, gates = self._fused(latents, present)
+        y, _, trace = self.temporal(fused[None], present.new_ones(1, len(fused), dtype=torch.bool))
+        return self.head(y[0]), {**gates, **{k: v[0] for k, v in trace.items()}}
+
+    def _fused(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
+        fused, _, trace = self.fusion(
+            self.features(latents, (1, len(present))), present[None], torch.ones_like(present[None, :, 0])
+        )
+        return fused[0], {k: v[0] for k, v in trace.items()}

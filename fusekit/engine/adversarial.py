@@ -1,0 +1,200 @@
+"""Objective `adversarial`: G, D and P of one modality trained together (spec 3.1, 3.2; paper eq. 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+from torch.nn.functional import softplus as log_loss
+
+from fusekit.batch import to_float
+from fusekit.contracts import Degradation, Latent, Loss
+from fusekit.engine.metrics import Moments
+from fusekit.engine.objective import Objective, Rngs, WindowSource, pooled_loss
+from fusekit.engine.runtime import Runtime
+
+RECONSTRUCTION = 10.0  # inner factors of spec 3.2
+PENALTY = 10.0
+
+
+@dataclass(frozen=True)
+class AdversarialSettings:
+    """What a recipe's stage says of this objective.
+
+    Attributes:
+        gan: Wasserstein critic with gradient penalty, or the log form of eq. 13 (non-saturating for G).
+        critic_steps: updates of D per update of G and P.
+        lambdas: weights of D's, G's and P's terms.
+    """
+
+    batch_size: int
+    lr: float
+    betas: tuple[float, float]
+    gan: Literal["wgan-gp", "log"] = "wgan-gp"
+    critic_steps: int = 1
+    lambdas: tuple[float, float, float] = (0.25, 0.25, 0.5)
+    seed: int = 0
+
+
+class Adversarial(Objective):
+    """G undoes damage, D tells real from fake and estimates affect, P predicts from (Z, Q).
+
+    With x clean, n damaged, y = (V, A) and s, a the outputs of D:
+
+    - L_D = mean s(G(n)) - mean s(x) + L_afc(a(x), y) + 10 GP, GP on the line between x and G(n), in float32
+    - L_G = -mean s(G(n)) + 10 mean |x - G(G(n))| + L_afc(a(G(n)), y)
+    - L_P = L_afc(P(Z, Q), y), whose gradient reaches G's encoder through Z
+
+    summed with `lambdas`; one optimiser per network. Without degradation n = x (Vi, Au).
+
+    Args:
+        model: a model of this one modality: its branch (shared with the whole model) and a tail of its own.
+        train, validation: windows of one step in which the modality is present.
+        degradation: damage of the inputs; augmentation: applied before it, with the same contract; None: not applied.
+        dims: names of the target dimensions.
+        weights: `(N, K)` targets -> `(N, K)` frequency weights of mean 1, or None.
+        rngs: one generator per window; see `Rngs`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        train: WindowSource,
+        validation: WindowSource,
+        loss: Loss,
+        settings: AdversarialSettings,
+        runtime: Runtime,
+        rngs: Rngs,
+        dims: Sequence[str],
+        *,
+        degradation: Degradation | None = None,
+        augmentation: Degradation | None = None,
+        weights: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.model, self.train, self.validation = model, train, validation
+        self.loss, self.settings, self.runtime, self.rngs = loss, settings, runtime, rngs
+        self.dims = dims
+        self.degradation, self.augmentation, self.weights = degradation, augmentation, weights
+        (self.modality,) = model.names
+        self.branch = model.branches[self.modality]
+        self.modules = {"model": model}
+        predictor = nn.ModuleList([self.branch.projector, model.fusion, model.temporal, model.head])
+        self.networks: dict[str, nn.Module] = {
+            "d": self.branch.quadrant,
+            "g": self.branch.encoder,
+            "p": predictor,
+        }
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), lr=settings.lr, betas=settings.betas)
+            for name, network in self.networks.items()
+        }
+        self._batch = 0
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """This process's share of every batch of an epoch."""
+        s, r = self.settings, self.runtime
+        return list(self.train.batches(s.batch_size, s.seed, epoch, r.rank, r.world))
+
+    def step(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        """One update of D; of G and P too, every `critic_steps`-th batch."""
+        batch = self.train.collate(indices, (self.modality,)).to(self.runtime.device)
+        clean = to_float(batch.inputs[self.modality][:, 0])
+        if self.augmentation is not None:
+            clean = self.augmentation(clean, self.rngs(epoch, indices, "augment"))
+        damaged = clean
+        if self.degradation is not None:
+            damaged = self.degradation(clean, self.rngs(epoch, indices, "degrade"))
+        target, known = batch.target[:, 0], batch.known[:, 0]
+        weight = None if self.weights is None else self.weights(target)
+        labels = (target, known, weight)
+        mix = [rng.random() for rng in self.rngs(epoch, indices, "penalty")]
+        self.model.train()
+        losses = self._critic_step(clean, damaged, labels, torch.tensor(mix, dtype=torch.float32, device=clean.device))
+        self._batch += 1
+        if self._batch % self.settings.critic_steps == 0:
+            losses |= self._generator_step(clean, damaged, labels)
+        return losses
+
+    def _afc(self, prediction: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        return pooled_loss(self.loss, self.runtime, prediction, *labels)
+
+    def _critic_step(
+        self, clean: Tensor, damaged: Tensor, labels: tuple[Tensor, Tensor, Tensor | None], mix: Tensor
+    ) -> dict[str, Tensor]:
+        encoder, critic = self.branch.encoder, self.branch.quadrant
+        with self.runtime.autocast():
+            with torch.no_grad():
+                fake = encoder.decode(encoder.encode(damaged))
+            real_score, affect = critic.judge(clean)
+            fake_score, _ = critic.judge(fake)
+        real_score, fake_score, affect = real_score.float(), fake_score.float(), affect.float()
+        losses = {"d_affect": self._afc(affect, labels)}
+        if self.settings.gan == "wgan-gp":
+            losses["d_source"] = fake_score.mean() - real_score.mean()
+            losses["d_penalty"] = PENALTY * self._penalty(clean, fake.float(), mix)
+        else:
+            losses["d_source"] = (log_loss(-real_score) + log_loss(fake_score)).mean()
+        self._update(("d",), self.settings.lambdas[0] * sum(losses.values()))
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _penalty(self, clean: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+        """mean (||grad D(x_hat)|| - 1)^2, x_hat = u x + (1 - u) G(n), in float32 whatever the run's precision."""
+        u = mix[:, None, None, None]
+        with torch.autocast(clean.device.type, enabled=False):
+            between = (u * clean + (1 - u) * fake).requires_grad_(True)
+            score, _ = self.branch.quadrant.judge(between)
+            (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
+            # The small constant keeps the root's slope finite where the gradient vanishes.
+            return ((gradient.flatten(1).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
+
+    def _generator_step(
+        self, clean: Tensor, damaged: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]
+    ) -> dict[str, Tensor]:
+        encoder, critic = self.branch.encoder, self.branch.quadrant
+        critic.requires_grad_(False)  # G's loss passes through D without training it
+        with self.runtime.autocast():
+            z = encoder.encode(damaged)
+            cleaned = encoder.decode(z)
+            judged: Latent = critic(cleaned, z)
+            second = encoder.decode(encoder.encode(cleaned))
+            ones = torch.ones(len(z), 1, dtype=torch.bool, device=z.device)
+            prediction, _, _ = self.model.predict({self.modality: judged}, ones[..., None], ones)
+        critic.requires_grad_(True)
+        assert judged.realness is not None  # a critic gives both
+        assert judged.affect is not None
+        score = judged.realness.float()
+        losses = {
+            "g_source": -score.mean() if self.settings.gan == "wgan-gp" else log_loss(-score).mean(),
+            "g_reconstruction": RECONSTRUCTION * l1_loss(second.float(), clean),
+            "g_affect": self._afc(judged.affect.float(), labels),
+            "p": self._afc(prediction[:, 0].float(), labels),
+        }
+        _, g, p = self.settings.lambdas
+        total = g * (losses["g_source"] + losses["g_reconstruction"] + losses["g_affect"]) + p * losses["p"]
+        self._update(("g", "p"), total)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _update(self, names: tuple[str, ...], total: Tensor) -> None:
+        for name in names:
+            self.optimizers[name].zero_grad(set_to_none=True)
+        total.backward()
+        for name in names:
+            self.runtime.average_gradients(self.networks[name].parameters())
+            self.optimizers[name].step()
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, Any]:
+        """Scores of P on clean validation windows."""
+        self.model.eval()
+        moments = Moments(self.dims)
+        for indices in self.validation.batches(4 * self.settings.batch_size, None):
+            batch = self.validation.collate(indices, (self.modality,)).to(self.runtime.device)
+            with self.runtime.autocast():
+                prediction, _, _ = self.model(batch)
+            moments.update(prediction[:, 0].float(), batch.target[:, 0], batch.known[:, 0])
+        return moments.compute()

@@ -1,0 +1,105 @@
+"""Checkpoints: one safetensors file each, tensors and a JSON header, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fusekit.errors import RunError
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write `tensors` and the JSON-able `meta` to `path`; a reader sees the old file or the new one, never a part.
+
+    Raises:
+        RunError: the file cannot be written (full disk, no permission); the old one is still whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    data = save(
+        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        metadata={"fusekit": json.dumps({"format": FORMAT, **meta})},
+    )
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write the checkpoint '{path}': {error.strerror or error}. Nothing was lost: the previous checkpoint is "
+            f"whole. Free some space, then continue with `fusekit train --resume {path.parent.parent}`."
+        ) from error
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (on the CPU) and header of a checkpoint.
+
+    Raises:
+        RunError: it is missing, cut short, or was written by a newer fusekit.
+    """
+    if not path.is_file():
+        raise RunError(f"there is no checkpoint '{path}'.")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("fusekit", "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"the checkpoint '{path}' cannot be read ({error}). It is damaged or no checkpoint.") from error
+    if header.get("format", 0) > FORMAT:
+        raise RunError(f"'{path}' was written by a newer fusekit (format {header['format']}); update fusekit.")
+    return tensors, header
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`{name: t}` -> `{prefix.name: t}`."""
+    return {f"{prefix}.{k}": v for k, v in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under `prefix.`, the prefix removed."""
+    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """State of an optimiser as flat tensors `<parameter number>.<name>`; its settings come from the recipe."""
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of `optimizer_tensors`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    whole = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Load a state dict that must fit exactly.
+
+    Raises:
+        RunError: names or shapes differ; names the first of each.
+    """
+    try:
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[:2]
+        raise RunError(f"the weights in {where} do not fit this model: {' '.join(first)}") from error

@@ -1,0 +1,47 @@
+"""`metrics.jsonl`: one line per validated epoch, appended as training goes, cut back on resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Journal:
+    """Lines of JSON in a file; non-finite numbers become null, as JSON has none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Write one line and flush it to disk."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite(entry)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def lines(self) -> int:
+        """Whole lines written so far."""
+        return self.path.read_text(encoding="utf-8").count("\n") if self.path.exists() else 0
+
+    def cut(self, lines: int) -> None:
+        """Keep the first `lines` lines: what was written after the checkpoint that a resumed run starts from goes."""
+        if not self.path.exists():
+            return
+        kept = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self.path)
+
+
+def finite(value: Any) -> Any:
+    """The same nested value with NaN and infinities as None."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,225 @@
+"""The loop: phases in turn, each epoch by epoch, resumable at any batch."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fusekit.engine.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from fusekit.engine.journal import Journal
+from fusekit.engine.objective import Objective, Phase
+from fusekit.engine.runtime import Runtime
+
+SAVE_EVERY_S = 300.0  # a killed process loses at most this much
+
+
+class Progress(Protocol):
+    """Who watches a run (a progress bar, a log)."""
+
+    def phase(self, number: int, phase: Phase, batches: int, done: int) -> None: ...
+
+    def batch(self, losses: dict[str, float] | None) -> None: ...
+
+    def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None: ...
+
+
+@dataclass
+class Position:
+    """Where a run stands: the next batch to do, and what the current phase has gathered."""
+
+    phase: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    lines: int = 0
+    best_score: float = -math.inf
+    best_epoch: int = -1
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def fit(
+    phases: Sequence[Phase],
+    model: nn.Module,
+    runtime: Runtime,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+    *,
+    resume: bool = False,
+) -> None:
+    """Run `phases`; at the end of each, `model` holds its best weights by mean validation CCC.
+
+    `folder/last.safetensors` always holds a whole state to resume from: weights, optimisers, the best weights so far and the
+    position. It is written after each epoch, every five minutes and on Ctrl-C (at the next batch boundary). All
+    randomness is a function of the seed and the position, so a resumed run on the CPU ends with the same weights,
+    bit for bit.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, once the state is saved.
+        RunError: the checkpoint cannot be read or written.
+    """
+    journal = Journal(folder.parent / "metrics.jsonl")
+    at, tensors = Position(), {}
+    if resume:
+        tensors, header = load_checkpoint(folder / "last.safetensors")
+        at = Position(**{k: (-math.inf if k == "best_score" and v is None else v) for k, v in header["position"].items()})
+        load_weights(model, without_prefix("model", tensors), "last.safetensors")
+        journal.cut(at.lines)
+    with _deferred_interrupt() as interrupted:
+        for number in range(at.phase, len(phases)):
+            phase = phases[number]
+            objective = phase.make()
+            best = {k: v.detach().clone() for k, v in _state(objective).items()}
+            if tensors:
+                _restore(objective, tensors)
+                best = without_prefix("best", tensors)
+                tensors = {}
+            keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
+            _run_phase(number, phase, objective, at, best, journal, keeper, progress, seed, interrupted)
+            _load_state(objective, best)
+            at = Position(phase=number + 1, step=at.step, lines=at.lines)
+            keeper.save(objective, best, at, final=True)
+
+
+def _run_phase(
+    number: int,
+    phase: Phase,
+    objective: Objective,
+    at: Position,
+    best: dict[str, Tensor],
+    journal: Journal,
+    keeper: _Keeper,
+    progress: Progress,
+    seed: int,
+    interrupted: list[bool],
+) -> None:
+    per_epoch = len(objective.batches(0))
+    progress.phase(number, phase, per_epoch * phase.epochs, per_epoch * at.epoch + at.batch)
+    started = time.monotonic()
+    while at.epoch < phase.epochs:
+        batches = objective.batches(at.epoch)
+        for indices in batches[at.batch :]:
+            # Parts with dropout draw from torch's generator: seed it by position, so that no generator must be saved.
+            torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
+            losses = {k: float(v) for k, v in objective.step(indices, at.epoch).items()}
+            for name, value in losses.items():
+                at.sums[name] = at.sums.get(name, 0.0) + value
+                at.counts[name] = at.counts.get(name, 0) + 1
+            at.batch += 1
+            at.step += 1
+            progress.batch(losses)
+            if interrupted or keeper.due():
+                keeper.save(objective, best, at)
+                if interrupted:
+                    raise KeyboardInterrupt
+        at.epoch, at.batch = at.epoch + 1, 0
+        train = {k: at.sums[k] / at.counts[k] for k in at.sums}
+        at.sums, at.counts = {}, {}
+        scores: dict[str, Any] = {}
+        if at.epoch % phase.validate_every == 0 or at.epoch == phase.epochs:
+            scores = objective.validate()
+            score = scores["ccc"]["mean"]
+            better = math.isfinite(score) and score > at.best_score
+            if better or at.best_epoch < 0:
+                at.best_score, at.best_epoch = (score if math.isfinite(score) else -math.inf), at.epoch
+                best.update({k: v.detach().clone() for k, v in _state(objective).items()})
+            progress.validated(at.epoch, scores, better)
+        if keeper.runtime.is_main:
+            journal.append(
+                {
+                    "stage": phase.stage,
+                    "phase": phase.name,
+                    "objective": phase.objective,
+                    "window": phase.window,
+                    "epoch": at.epoch,
+                    "step": at.step,
+                    "seconds": round(time.monotonic() - started, 3),
+                    "train": train,
+                    "validation": scores,
+                }
+            )
+        at.lines += 1
+        keeper.save(objective, best, at)
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+class _Keeper:
+    """Writes `last.safetensors`."""
+
+    def __init__(self, path: Path, model: nn.Module, runtime: Runtime, seed: int) -> None:
+        self.path, self.model, self.runtime, self.seed = path, model, runtime, seed
+        self.saved = time.monotonic()
+
+    def due(self) -> bool:
+        # One process decides alone only when there is one: the others would not be at the same batch.
+        return self.runtime.world == 1 and time.monotonic() - self.saved > SAVE_EVERY_S
+
+    def save(self, objective: Objective, best: dict[str, Tensor], at: Position, *, final: bool = False) -> None:
+        """Model, and while a phase runs its own modules, optimisers and best weights too."""
+        if not self.runtime.is_main:
+            return
+        tensors = with_prefix("model", self.model.state_dict())
+        if not final:
+            tensors |= with_prefix("objective", _state(objective)) | with_prefix("best", best)
+            for name, optimizer in objective.optimizers.items():
+                tensors |= with_prefix(f"optimizer.{name}", optimizer_tensors(optimizer))
+        position = vars(at) | {"best_score": at.best_score if math.isfinite(at.best_score) else None}
+        save_checkpoint(self.path, tensors, {"position": position, "seed": self.seed})
+        self.saved = time.monotonic()
+
+
+def _state(objective: Objective) -> dict[str, Tensor]:
+    return {f"{n}.{k}": v for n, module in objective.modules.items() for k, v in module.state_dict().items()}
+
+
+def _load_state(objective: Objective, state: dict[str, Tensor]) -> None:
+    for name, module in objective.modules.items():
+        load_weights(module, without_prefix(name, state), "the checkpoint")
+
+
+def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
+    state = without_prefix("objective", tensors)
+    if not state:
+        return
+    _load_state(objective, state)
+    for name, optimizer in objective.optimizers.items():
+        restore_optimizer(optimizer, without_prefix(f"optimizer.{name}", tensors))
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[list[bool]]:
+    """The first Ctrl-C only marks the list, so that the loop can stop at a batch boundary; a second one stops at once."""
+    asked: list[bool] = []
+
+    def mark(signum: int, frame: Any) -> None:
+        asked.append(True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        before = signal.signal(signal.SIGINT, mark)
+    except ValueError:  # not the main thread: whoever embeds us handles signals
+        yield asked
+        return
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

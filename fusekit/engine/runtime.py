@@ -1,0 +1,93 @@
+"""Devices, precision and processes: the one file that knows accelerate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fusekit.errors import DeviceError
+
+
+class Runtime:
+    """Where a run computes.
+
+    Args:
+        device: `auto` (CUDA if there is one), `cpu` or `cuda`.
+        precision: `auto` (bf16 on CUDA, float32 on the CPU), `float32` or `bf16`.
+
+    Attributes:
+        device: this process's device. rank, world: its number and how many there are. is_main: rank 0.
+
+    Raises:
+        DeviceError: CUDA is asked for and there is none.
+    """
+
+    def __init__(
+        self,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bf16"] = "auto",
+    ) -> None:
+        if device not in ("auto", "cpu", "cuda"):
+            raise DeviceError(f"there is no device '{device}'; use --device auto, cpu or cuda.")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(
+                "CUDA was asked for, but torch sees no CUDA device here. Run `fusekit doctor`, or use --device cpu."
+            )
+        on_cpu = device == "cpu" or not torch.cuda.is_available()
+        if precision == "auto":
+            precision = "float32" if on_cpu else "bf16"
+        self._accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if precision == "bf16" else "no")
+        self.precision = precision
+        self.device = self._accelerator.device
+        self.rank = self._accelerator.process_index
+        self.world = self._accelerator.num_processes
+        self.is_main = self._accelerator.is_main_process
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """bf16 where the run uses it; every forward pass, of whatever method, belongs inside."""
+        return self._accelerator.autocast()
+
+    def gather(self, x: Tensor) -> Tensor:
+        """`(n, ...)` of each process -> `(world * n, ...)` of all, differentiable.
+
+        A correlation taken per process is not that of the global batch, so losses that correlate read gathered rows. The
+        backward pass sums over processes what `average_gradients` then divides.
+        """
+        if self.world == 1:
+            return x
+        if not x.requires_grad:
+            return self._accelerator.gather(x)
+        from torch.distributed.nn.functional import all_gather
+
+        return torch.cat(all_gather(x))
+
+    def gather_any(self, x: Tensor) -> Tensor:
+        """Like `gather` for rows whose number differs between processes; not differentiable, on every process."""
+        if self.world == 1:
+            return x
+        from accelerate.utils import gather_object
+
+        return torch.cat([t.to(x.device) for t in gather_object([x.detach().cpu()])])
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the processes. Equal rows per process make it the global gradient."""
+        if self.world == 1:
+            return
+        for p in parameters:
+            if p.grad is not None:
+                p.grad = self._accelerator.reduce(p.grad, reduction="mean")
+
+    def broadcast(self, module: nn.Module) -> None:
+        """Every process takes the weights of process 0."""
+        if self.world > 1:
+            for tensor in [*module.parameters(), *module.buffers()]:
+                torch.distributed.broadcast(tensor.data, src=0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._accelerator.wait_for_everyone()
