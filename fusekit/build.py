@@ -1,0 +1,232 @@
+"""The only matchmaker: a recipe and a registry become parts, widths handed forward.
+
+Here, and only here, names meet classes. Parts never see the recipe or the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
+from fusekit.errors import FusekitError, RecipeError
+from fusekit.nn import accounting
+from fusekit.nn.model import Branch, Model
+from fusekit.recipe.arguments import check_arguments
+from fusekit.recipe.schema import Component, Recipe, Stage
+from fusekit.registry import Kind, Registry
+
+FREEZABLE = ("encoder", "quadrant", "projector")
+
+
+@dataclass
+class CheckReport:
+    """What `fusekit check` says of a recipe.
+
+    Attributes:
+        parts: rows `name, shape_in, shape_out, parameters`; shapes without batch axis.
+        parameters: `paper` and `built`, each `training` and `inference`; `paper` is None without G and D.
+        lookahead_s: seconds of future in each modality's window; their maximum is the model's latency.
+        notes: what a user should know, one line each.
+    """
+
+    parts: list[dict[str, Any]]
+    parameters: dict[str, dict[str, int] | None]
+    lookahead_s: dict[str, float]
+    notes: list[str] = field(default_factory=list)
+
+
+def check_components(recipe: Recipe, registry: Registry) -> None:
+    """Load every class that the recipe names and hold its arguments against the class's signature.
+
+    Raises:
+        RecipeError: every unknown component, unknown or ill-typed argument and ill-fitting combination at once.
+    """
+    faults: list[str] = []
+    for kind, component in recipe.components():
+        try:
+            cls = registry.load(registry.get(kind, component.name, f"{component.where}: {component.path}"))
+        except FusekitError as error:
+            faults.append(str(error))
+            continue
+        faults += [str(fault) for fault in check_arguments(component, cls)]
+    faults += _misfits(recipe)
+    if faults:
+        raise RecipeError("\n".join(dict.fromkeys(faults)))
+
+
+def _misfits(recipe: Recipe) -> list[str]:
+    faults = []
+    adversarial = any(s.objective == "adversarial" for s in recipe.stages)
+    for name, modality in recipe.modalities.items():
+        if modality.quadrant.name == "discriminator" and recipe.stages and not adversarial:
+            faults.append(
+                f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an adversarial stage, and "
+                "the recipe has none. Add one, or use {name: classifier} or {name: none}."
+            )
+    for i, stage in enumerate(recipe.stages):
+        odd = [f for f in stage.freeze if f not in FREEZABLE]
+        if odd:
+            faults.append(
+                f"stages.{i}.freeze: cannot freeze {', '.join(odd)}; known: {', '.join(FREEZABLE)}."
+            )
+    return faults
+
+
+def make(registry: Registry, kind: Kind, component: Component, *given: Any) -> Any:
+    """One component: builder-supplied values by position, the recipe's arguments by keyword.
+
+    Raises:
+        FusekitError: it is unknown or cannot be imported; RecipeError: it refuses these values.
+    """
+    where = f"{component.where}: {component.path}" if component.path else component.name
+    cls = registry.load(registry.get(kind, component.name, where))
+    try:
+        return cls(*given, **component.args)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:
+    """The recipe's corpus adapter."""
+    return make(registry, Kind.CORPUS, recipe.corpus)
+
+
+def build_readers(recipe: Recipe, registry: Registry) -> dict[str, Reader]:
+    """`{modality: reader}` in the recipe's order; a reader that needs a detector gets it from the registry."""
+    readers: dict[str, Reader] = {}
+    for name, modality in recipe.modalities.items():
+        reader = make(registry, Kind.READER, modality.reader)
+        wanted = getattr(reader, "detector", None)
+        if isinstance(wanted, str):
+            at = modality.reader
+            named = Component(
+                wanted,
+                dict(getattr(reader, "detector_args", None) or {}),
+                f"{at.path}.detector",
+                at.file,
+                at.line,
+            )
+            detector_class = registry.load(registry.get(Kind.DETECTOR, wanted, f"{at.where}: {named.path}"))
+            faults = check_arguments(named, detector_class)
+            if faults:
+                raise RecipeError("\n".join(map(str, faults)))
+            reader.use_detector(make(registry, Kind.DETECTOR, named))
+        readers[name] = reader
+    return readers
+
+
+def build_degradations(recipe: Recipe, registry: Registry) -> dict[str, Degradation | None]:
+    """`{modality: degradation}`, None where the recipe names none."""
+    return {
+        name: None if m.degradation is None else make(registry, Kind.DEGRADATION, m.degradation)
+        for name, m in recipe.modalities.items()
+    }
+
+
+def build_loss(stage: Stage, registry: Registry) -> Loss:
+    """The stage's loss."""
+    return make(registry, Kind.LOSS, stage.loss)
+
+
+def build_model(recipe: Recipe, registry: Registry, raw_shapes: Mapping[str, tuple[int, ...]]) -> Model:
+    """The whole model on torch's default device; `raw_shapes` from the readers, every width from the part before."""
+    branches: dict[str, Branch] = {}
+    for name, modality in recipe.modalities.items():
+        encoder = make(registry, Kind.ENCODER, modality.encoder, raw_shapes[name])
+        quadrant = make(registry, Kind.QUADRANT, modality.quadrant, raw_shapes[name], encoder.out_shape)
+        if quadrant.reads == "reconstruction" and not isinstance(encoder, DenoisingEncoder):
+            raise RecipeError(
+                f"{modality.quadrant.where}: modalities.{name}.quadrant: {modality.quadrant.name} reads the reconstruction, but "
+                f"encoder {modality.encoder.name} does not decode. Use {{name: classifier}} or {{name: none}}."
+            )
+        projector = make(
+            registry, Kind.PROJECTOR, modality.projector, encoder.out_shape, quadrant.conditioning
+        )
+        branches[name] = Branch(encoder, quadrant, projector)
+    return Model(branches, _tail(recipe, registry, branches, recipe.fusion))
+
+
+def solo(recipe: Recipe, registry: Registry, model: Model, modality: str) -> Model:
+    """Stage 1's model of one modality: the whole model's branch and a tail of its own (spec 3.1)."""
+    branches = {modality: model.branches[modality]}
+    return Model(branches, _tail(recipe, registry, branches, Component("none")))
+
+
+def _tail(recipe: Recipe, registry: Registry, branches: Mapping[str, Branch], fusion: Component) -> Tail:
+    fused = make(registry, Kind.FUSION, fusion, {m: b.projector.out_dim for m, b in branches.items()})
+    temporal = make(registry, Kind.TEMPORAL, recipe.temporal, fused.out_dim)
+    head = make(registry, Kind.HEAD, recipe.head, temporal.out_dim, len(recipe.target.dims))
+    return Tail(fused, temporal, head)
+
+
+def evaluation_steps(recipe: Recipe) -> int:
+    """How many last steps an evaluation looks at: the recipe's word, or the last stage's longest window."""
+    if recipe.evaluation.steps is not None:
+        return recipe.evaluation.steps
+    windows = [max(s.windows) for s in recipe.stages if s.objective == "supervised"]
+    return windows[-1] if windows else 8
+
+
+def check(recipe: Recipe, registry: Registry) -> CheckReport:
+    """Build the model on the meta device: all faults and all shapes, without data or memory.
+
+    Raises:
+        RecipeError: whatever `train` would find wrong before it reads data.
+    """
+    check_components(recipe, registry)
+    readers = build_readers(recipe, registry)
+    build_degradations(recipe, registry)
+    for stage in recipe.stages:
+        build_loss(stage, registry)
+    raw_shapes = {m: r.raw_shape for m, r in readers.items()}
+    with torch.device("meta"):
+        model = build_model(recipe, registry, raw_shapes)
+        faults = [f for m in model.names for f in _stage_faults(recipe, model, m)]
+    if faults:
+        raise RecipeError("\n".join(dict.fromkeys(faults)))
+    return CheckReport(
+        parts=accounting.parts(model, raw_shapes, len(recipe.target.dims)),
+        parameters={
+            "paper": accounting.paper_parameters(model, recipe.preset),
+            "built": accounting.built_parameters(model),
+        },
+        lookahead_s={m: r.lookahead_s for m, r in readers.items()},
+        notes=_notes(recipe, readers),
+    )
+
+
+def _stage_faults(recipe: Recipe, model: Model, modality: str) -> list[str]:
+    if not any(s.objective == "adversarial" for s in recipe.stages):
+        return []
+    branch, at = model.branches[modality], recipe.modalities[modality]
+    faults = []
+    if not isinstance(branch.encoder, DenoisingEncoder):
+        faults.append(
+            f"{at.encoder.where}: modalities.{modality}.encoder: objective adversarial needs an encoder that decodes, and "
+            f"{at.encoder.name} does not. Use {{name: denoising-generator}}, or train with objective supervised alone."
+        )
+    if not branch.quadrant.critic:
+        faults.append(
+            f"{at.quadrant.where}: modalities.{modality}.quadrant: objective adversarial needs a head that tells real from "
+            f"fake, and {at.quadrant.name} does not. Use {{name: discriminator}}."
+        )
+    return faults
+
+
+def _notes(recipe: Recipe, readers: Mapping[str, Reader]) -> list[str]:
+    notes = [
+        f"{m}: each window holds {r.lookahead_s:.2f} s of future; a live prediction lags by that much"
+        for m, r in readers.items()
+        if r.lookahead_s > 0
+    ]
+    if recipe.preset == "table11":
+        notes.append(
+            "preset table11 counts as the paper prints; it is for `check` alone and cannot be trained"
+        )
+    if recipe.split.subject_dependent:
+        notes.append("subject-dependent: one subject may be in training and test")
+    return notes

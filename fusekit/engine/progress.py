@@ -1,0 +1,105 @@
+"""Who watches a run: a live bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from fusekit.engine.objective import Phase
+
+
+class BarProgress:
+    """Losses, validation CCC, rate and time left on one live line per phase; a line per validation without a terminal.
+
+    Use as a context manager. `silent` is for every process but the first.
+    """
+
+    def __init__(self, *, silent: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = Console(stderr=True, quiet=silent)
+        self.live = self.console.is_terminal and not silent
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.live,
+            refresh_per_second=4,
+        )
+        self._task: Any = None
+        self._phase: Phase | None = None
+        self._score = math.nan
+        self._started = 0.0
+        self._done = 0
+
+    def __enter__(self) -> BarProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
+        """A phase begins (or goes on, `done` batches of `batches` behind it)."""
+        self._phase, self._score, self._started, self._done = phase, math.nan, time.monotonic(), 0
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(phase.name, total=batches, completed=done, rate="", note="")
+        if not self.live:
+            self.console.print(f"{phase.name}: {phase.epochs} epochs, {batches} batches", highlight=False)
+
+    def batch(self, losses: dict[str, float] | None) -> None:
+        """One batch is done."""
+        self._done += 1
+        if self._task is None or not self.live:
+            return
+        shown = " ".join(f"{k} {v:.3f}" for k, v in list((losses or {}).items())[-4:])
+        score = "" if math.isnan(self._score) else f"[green]val CCC {self._score:.3f}[/] "
+        rate = self._done / max(time.monotonic() - self._started, 1e-6)
+        self._progress.update(self._task, advance=1, note=score + shown, rate=f"{rate:.1f}/s")
+
+    def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None:
+        """Validation scores of an epoch."""
+        self._score = scores["ccc"]["mean"]
+        if not self.live and self._phase is not None:
+            each = " ".join(f"{k} {v:.3f}" for k, v in scores["ccc"].items())
+            rate = self._done / max(time.monotonic() - self._started, 1e-6)
+            star = " *" if best else ""
+            self.console.print(
+                f"  {self._phase.name} epoch {epoch}/{self._phase.epochs}: validation CCC {each}{star} ({rate:.1f} batches/s)",
+                highlight=False,
+            )
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self.console.print(text, highlight=False)
+
+    def counter(self, description: str) -> Any:
+        """A function (done, total) that shows a bar of its own, e.g. while clips are prepared."""
+        task = self._progress.add_task(description, total=None, rate="", note="")
+        said: list[int] = []
+
+        def show(done: int, total: int) -> None:
+            self._progress.update(task, completed=done, total=total)
+            if done >= total:
+                self._progress.remove_task(task) if task in self._progress.task_ids else None
+                if not self.live and not said:
+                    said.append(done)
+                    self.console.print(f"{description}: {total}", highlight=False)
+
+        return show
+
+
+def flush() -> None:
+    """Let piped logs keep up with the run."""
+    sys.stderr.flush()

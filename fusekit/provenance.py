@@ -1,0 +1,72 @@
+"""Where a run came from: versions, seeds, hash of the data, state of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusekit import __version__
+from fusekit.contracts import Clip
+
+PACKAGES = ("torch", "timm", "numpy", "av", "librosa", "soundfile", "opencv-python-headless", "accelerate", "safetensors")
+
+
+def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[str]) -> dict[str, Any]:
+    """What provenance.json holds."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "fusekit": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "device": device,
+        "seed": seed,
+        "versions": versions,
+        "plugins": list(plugins),
+        "data_sha256": data_hash(clips),
+        "code": git_state(Path(__file__).parent),
+    }
+
+
+def data_hash(clips: Iterable[Clip]) -> str:
+    """SHA-256 over ids, subjects, labels, and names and sizes of the media of all clips, in order of id."""
+    digest = hashlib.sha256()
+    for clip in sorted(clips, key=lambda c: c.id):
+        digest.update(f"{clip.id}\0{clip.subject}\0".encode())
+        for modality, source in sorted(clip.sources.items()):
+            size = source.path.stat().st_size if source.path.exists() else -1
+            digest.update(f"{modality}\0{source.path.name}\0{size}\0".encode())
+        if clip.labels is not None:
+            digest.update(np.ascontiguousarray(clip.labels.times).tobytes())
+            digest.update(np.ascontiguousarray(clip.labels.values).tobytes())
+    return digest.hexdigest()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether files differ from it; None outside a checkout or without git."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        # An installed copy may lie inside some other project's checkout: only our own counts.
+        if not Path(git("rev-parse", "--show-toplevel"), "fusekit", "provenance.py").exists():
+            return None
+        return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None

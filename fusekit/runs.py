@@ -1,0 +1,346 @@
+"""A run: recipe, data, parts and engine brought together in a directory that can be resumed and opened again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusekit import build
+from fusekit.contracts import Clip, Corpus, Loss, Reader, Rejected
+from fusekit.data import folds
+from fusekit.data.labels import FrequencyWeights, quadrant_weights
+from fusekit.data.sampling import sample_rngs
+from fusekit.data.steps import ClipSteps, build_steps, shuffle_labels
+from fusekit.data.store import PreparedStore, prepare_clips
+from fusekit.data.windows import Windows
+from fusekit.engine.adversarial import Adversarial, AdversarialSettings
+from fusekit.engine.checkpoint import load_checkpoint, load_weights, save_checkpoint, with_prefix, without_prefix
+from fusekit.engine.latents import LatentCache
+from fusekit.engine.loop import fit
+from fusekit.engine.objective import Objective, Phase
+from fusekit.engine.progress import BarProgress
+from fusekit.engine.runtime import Runtime
+from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.errors import RecipeError, RunError
+from fusekit.nn.model import Model
+from fusekit.provenance import provenance
+from fusekit.recipe.load import load as load_recipe
+from fusekit.recipe.schema import Recipe, Stage
+from fusekit.registry import Registry
+
+Count = Callable[[int, int], None]
+
+
+@dataclass
+class Data:
+    """Clips of a recipe on its step grid, by part of the split."""
+
+    corpus: Corpus
+    readers: dict[str, Reader]
+    clips: list[Clip]
+    split: folds.Split
+    rejected: list[Rejected]
+    steps: dict[str, list[ClipSteps]]
+
+
+def load_data(
+    recipe: Recipe,
+    registry: Registry,
+    parts: Sequence[str],
+    *,
+    split: folds.Split | None = None,
+    count: Count | None = None,
+) -> Data:
+    """Corpus -> split -> prepared store -> step grid, for the named parts only: other parts' media stay unread.
+
+    Raises:
+        DataError: the corpus is missing, or nothing of it can be used.
+    """
+    corpus = build.build_corpus(recipe, registry)
+    readers = build.build_readers(recipe, registry)
+    columns = {m: v.source or m for m, v in recipe.modalities.items()}
+    clips, rejected = corpus.load(sorted(set(columns.values())), recipe.target.dims)
+    clips = [
+        replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources}) for c in clips
+    ]
+    s = recipe.split
+    split = split or folds.assign(
+        clips, folds=s.folds, fold=s.fold, validation=s.validation, seed=s.seed, subject_dependent=s.subject_dependent
+    )
+    wanted = {i for p in parts for i in split.part(p)}
+    streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, PreparedStore(), count)
+    rejected += bad
+    gone = {r.where for r in bad}
+    steps: dict[str, list[ClipSteps]] = {}
+    for part in parts:
+        mine = [c for c in clips if c.id in split.part(part) and c.id not in gone]
+        if not mine:
+            raise RunError(f"no usable clip is left in the {part} part of the split ({split.how}).")
+        steps[part], odd = build_steps(
+            mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
+        )
+        rejected += odd
+    return Data(corpus, readers, clips, split, rejected, steps)
+
+
+def train(
+    recipe: Recipe,
+    registry: Registry,
+    *,
+    run_dir: Path,
+    device: str = "auto",
+    resume: bool = False,
+    plugins: Sequence[str] = (),
+) -> None:
+    """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
+
+    Raises:
+        FusekitError: anything the user can mend; nothing half-written is left. KeyboardInterrupt: state saved.
+    """
+    build.check(recipe, registry)
+    if recipe.preset == "table11":
+        raise RecipeError(
+            "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be trained. "
+            "Use `fusekit check` with it, or another preset."
+        )
+    runtime = Runtime(device, recipe.train.precision)
+    with BarProgress(silent=not runtime.is_main) as progress:
+        stored = run_dir / "splits.json"
+        split = folds.Split.from_json(json.loads(stored.read_text())) if resume and stored.exists() else None
+        data = load_data(
+            recipe, registry, ("train", "validation"), split=split, count=progress.counter("preparing clips")
+        )
+        for r in data.rejected:
+            progress.say(f"left out {r.where}: {r.reason}")
+        if runtime.is_main and not resume:
+            _begin(run_dir, recipe, data, str(runtime.device), plugins)
+        runtime.wait()
+        model = _fresh_model(recipe, registry, data.readers, runtime)
+        phases = plan(recipe, registry, model, data, runtime, progress)
+        folder = run_dir / "checkpoints"
+        going_on = resume and (folder / "last.safetensors").exists()
+        fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
+    if runtime.is_main:
+        save_checkpoint(folder / "best.safetensors", with_prefix("model", model.state_dict()), {"recipe": recipe.name})
+    runtime.wait()
+
+
+def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader], runtime: Runtime) -> Model:
+    import torch
+
+    torch.manual_seed(recipe.train.seed)
+    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(runtime.device)
+    runtime.broadcast(model)
+    return model
+
+
+def _begin(run_dir: Path, recipe: Recipe, data: Data, device: str, plugins: Sequence[str]) -> None:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "splits.json", data.split.to_json())
+    facts = provenance(data.clips, device, recipe.train.seed, plugins)
+    facts["corpus"] = data.corpus.describe()
+    facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
+    write_json(run_dir / "provenance.json", facts)
+    # Last: a directory with a recipe is a run.
+    write_text(run_dir / "recipe.yaml", recipe.to_yaml())
+
+
+def plan(
+    recipe: Recipe, registry: Registry, model: Model, data: Data, runtime: Runtime, progress: BarProgress
+) -> list[Phase]:
+    """The recipe's stages as phases: one per modality in an adversarial stage, one per window length in a supervised one."""
+    steps = data.steps["train"]
+    if recipe.target.shuffle:
+        steps = shuffle_labels(steps, recipe.train.seed)
+    weights = None
+    if recipe.train.weighting != "none":
+        fitted = FrequencyWeights.fit(
+            np.concatenate([s.target for s in steps]), np.concatenate([s.known for s in steps]), recipe.train.weighting
+        )
+        weights = fitted.weights
+    caches: dict[str, tuple[LatentCache, LatentCache]] = {}
+    phases: list[Phase] = []
+    for number, stage in enumerate(recipe.stages):
+        loss = build.build_loss(stage, registry)
+        every = stage.validate_every
+        if stage.objective == "adversarial":
+            for column, m in enumerate(model.names):
+                make = partial(_adversarial, recipe, registry, stage, number, model, data, steps, m, column, loss, weights, runtime)
+                phases.append(Phase(f"{stage.name} {m}", stage.name, stage.objective, 1, stage.epochs, every, make))
+        else:
+            for window in stage.windows:
+                make = partial(
+                    _supervised, recipe, stage, number, window, model, data, steps, loss, weights, runtime, caches, progress
+                )
+                name = f"{stage.name} {window} steps"
+                phases.append(Phase(name, stage.name, stage.objective, window, stage.epochs, every, make))
+    return phases
+
+
+def _adversarial(
+    recipe: Recipe,
+    registry: Registry,
+    stage: Stage,
+    number: int,
+    model: Model,
+    data: Data,
+    steps: list[ClipSteps],
+    modality: str,
+    column: int,
+    loss: Loss,
+    weights: Any,
+    runtime: Runtime,
+) -> Objective:
+    import torch
+
+    torch.manual_seed(recipe.train.seed + 1 + column)
+    alone = build.solo(recipe, registry, model, modality).to(runtime.device)
+    runtime.broadcast(alone)
+    reader = data.readers[modality]
+    augmentation = None
+    if stage.augment:
+        from fusekit.data.augmentation import augmentation_for
+
+        augmentation = augmentation_for(reader.medium)
+    return Adversarial(
+        alone,
+        Windows(_where_present(steps, column), 1, frames_hz=stage.frames_hz),
+        Windows(_where_present(data.steps["validation"], column), 1, frames_hz=stage.frames_hz),
+        loss,
+        AdversarialSettings(
+            batch_size=stage.batch_size,
+            lr=stage.lr,
+            betas=stage.betas,
+            gan=stage.gan,
+            critic_steps=stage.critic_steps,
+            lambdas=stage.lambdas,
+            seed=recipe.train.seed,
+        ),
+        runtime,
+        _rngs(recipe.train.seed, number, column),
+        recipe.target.dims,
+        degradation=build.build_degradations(recipe, registry)[modality],
+        augmentation=augmentation,
+        weights=weights,
+    )
+
+
+def _where_present(steps: Sequence[ClipSteps], column: int) -> list[ClipSteps]:
+    """Steps without this modality count as unlabelled, so that no window of them is made."""
+    return [
+        replace(s, known=s.known & s.present[:, column : column + 1], present=s.present)
+        for s in steps
+        if (s.known & s.present[:, column : column + 1]).any()
+    ]
+
+
+def _supervised(
+    recipe: Recipe,
+    stage: Stage,
+    number: int,
+    window: int,
+    model: Model,
+    data: Data,
+    steps: list[ClipSteps],
+    loss: Loss,
+    weights: Any,
+    runtime: Runtime,
+    caches: dict[str, tuple[LatentCache, LatentCache]],
+    progress: BarProgress,
+) -> Objective:
+    frozen = {"encoder", "quadrant"} <= set(stage.freeze)
+    if frozen and stage.name not in caches:
+        caches.clear()
+        caches[stage.name] = (
+            LatentCache(model, steps, runtime, progress=progress.counter("latents, training")),
+            LatentCache(model, data.steps["validation"], runtime, progress=progress.counter("latents, validation")),
+        )
+    quadrants = np.concatenate([s.quadrant for s in steps])
+    return Supervised(
+        model,
+        Windows(steps, window),
+        caches.get(stage.name),
+        data.steps["validation"],
+        loss,
+        SupervisedSettings(
+            batch_size=stage.batch_size,
+            lr=stage.lr,
+            betas=stage.betas,
+            freeze=stage.freeze,
+            presence_dropout=recipe.train.presence_dropout,
+            clip_grad=stage.clip_grad,
+            states=recipe.evaluation.states,
+            steps=window,
+            seed=recipe.train.seed,
+        ),
+        runtime,
+        _rngs(recipe.train.seed, number, window),
+        recipe.target.dims,
+        weights=weights,
+        quadrant_weights=quadrant_weights(quadrants) if (quadrants >= 0).any() else None,
+    )
+
+
+def _rngs(seed: int, stage: int, what: int) -> Any:
+    def rngs(epoch: int, indices: Any, purpose: str) -> Any:
+        return sample_rngs(seed, epoch, indices, f"{stage}/{what}/{purpose}")
+
+    return rngs
+
+
+@dataclass
+class Run:
+    """A finished (or unfinished) run, opened for evaluation or prediction."""
+
+    folder: Path
+    recipe: Recipe
+    registry: Registry
+    runtime: Runtime
+    readers: dict[str, Reader]
+    model: Model
+
+    def split(self) -> folds.Split:
+        """The stored split."""
+        return folds.Split.from_json(json.loads((self.folder / "splits.json").read_text()))
+
+    def data(self, parts: Sequence[str], count: Count | None = None) -> Data:
+        """Clips of the named parts, prepared as training did."""
+        return load_data(self.recipe, self.registry, parts, split=self.split(), count=count)
+
+
+def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
+    """Recipe, readers and best weights of a run.
+
+    Raises:
+        RunError: there is no run, or it has no weights yet.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise RunError(f"'{folder}' is no run: it has no recipe.yaml. Runs are made by `fusekit train RECIPE --run DIR`.")
+    if not (folder / "checkpoints" / "best.safetensors").is_file():
+        raise RunError(f"the run '{folder}' has not finished; go on with `fusekit train --resume {folder}`.")
+    recipe = load_recipe(folder / "recipe.yaml")
+    runtime = Runtime(device, recipe.train.precision)
+    readers = build.build_readers(recipe, registry)
+    model = _fresh_model(recipe, registry, readers, runtime)
+    tensors, _ = load_checkpoint(folder / "checkpoints" / "best.safetensors")
+    load_weights(model, without_prefix("model", tensors), str(folder / "checkpoints" / "best.safetensors"))
+    return Run(folder, recipe, registry, runtime, readers, model.eval())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file atomically."""
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial_path.write_text(text, encoding="utf-8")
+    partial_path.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
