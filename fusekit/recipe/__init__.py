@@ -1,0 +1,1 @@
+"""Recipes: the schema, loading, and every fault at once. A light room: no torch, no numpy."""

@@ -1,0 +1,32 @@
+"""One fault of a recipe, and the paragraph that lists them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fusekit.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where it stands, which key it concerns, what is wrong and what would be right.
+
+    Attributes:
+        where: "recipes/av.yaml:12" or "override 'fusion.gat=vector'".
+        path: dotted path of the key; empty for the file as a whole.
+    """
+
+    where: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+def error(name: str, faults: Sequence[Fault]) -> RecipeError:
+    """All faults of one recipe as one error; identical ones are said once."""
+    lines = list(dict.fromkeys(str(fault) for fault in faults))
+    count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
+    return RecipeError("\n".join([f"{name} has {count}:", *(f"  {line}" for line in lines)]))

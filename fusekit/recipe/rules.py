@@ -1,0 +1,123 @@
+"""What types alone do not say about a recipe: ranges, order, known words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fusekit.recipe.schema import Evaluation, Recipe, Split, Stage, Target, Train
+from fusekit.registry import nearest
+
+FREEZABLE = ("encoder", "quadrant", "projector", "fusion", "temporal", "head")
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+
+Values = Mapping[str, Any]
+Broken = Iterator[tuple[str, str]]
+
+
+def broken(cls: type, values: Values) -> Broken:
+    """(field, message) for every rule of a schema class that is broken.
+
+    Args:
+        values: the fields whose types are right; rules about the others have to wait.
+    """
+    rules = {
+        Target: _target,
+        Split: _split,
+        Stage: _stage,
+        Train: _train,
+        Evaluation: _evaluation,
+        Recipe: _recipe,
+    }
+    if cls in rules:
+        yield from rules[cls](values)
+
+
+def _target(values: Values) -> Broken:
+    dims = values.get("dims", ("_",))
+    if not dims or len(set(dims)) < len(dims):
+        yield "dims", f"must name each target dimension once, found [{', '.join(dims)}]"
+    yield from _words("dims", values.get("dims", ()))
+    yield from _above("step_hz", values, 0)
+
+
+def _split(values: Values) -> Broken:
+    yield from _at_least("folds", values, 2)
+    folds, fold = values.get("folds", 0), values.get("fold", 0)
+    if folds >= 2 and not 0 <= fold < folds:
+        yield "fold", f"must be 0 to {folds - 1} (there are {folds} folds), found {fold}"
+    yield from _share("validation", values)
+    yield from _at_least("seed", values, 0)
+
+
+def _stage(values: Values) -> Broken:
+    yield from _words("name", [values["name"]] if "name" in values else [])
+    yield from _at_least("epochs", values, 0)
+    for key in ("batch_size", "critic_steps", "validate_every"):
+        yield from _at_least(key, values, 1)
+    for key in ("lr", "frames_hz", "clip_grad"):
+        yield from _above(key, values, 0)
+    windows = values.get("windows", (1,))
+    if not windows or any(b <= a for a, b in zip((0, *windows), windows, strict=False)):
+        shown = ", ".join(map(str, windows))
+        yield "windows", f"must be increasing lengths of 1 or more steps, as in [2, 4, 8], found [{shown}]"
+    for beta in values.get("betas", ()):
+        yield from _share("betas", {"betas": beta})
+    for weight in values.get("lambdas", ()):
+        yield from _at_least("lambdas", {"lambdas": weight}, 0)
+    for part in values.get("freeze", ()):
+        if part not in FREEZABLE:
+            known = f"Parts: {', '.join(FREEZABLE)}"
+            yield "freeze", f"no part named '{part}'.{nearest(part, FREEZABLE)} {known}"
+
+
+def _train(values: Values) -> Broken:
+    yield from _at_least("seed", values, 0)
+    yield from _share("presence_dropout", values)
+
+
+def _evaluation(values: Values) -> Broken:
+    yield from _at_least("steps", values, 1)
+
+
+def _recipe(values: Values) -> Broken:
+    if "name" in values and not re.fullmatch(r"\w[\w.-]*", values["name"]):
+        yield "name", f"{values['name']!r} cannot name a folder: use letters, digits, '-', '_' and '.'"
+    if "modalities" in values:
+        names = values["modalities"]
+        if not names:
+            yield "modalities", "at least one is needed"
+        yield from _words("modalities", names)
+        if len(names) > 1 and "fusion" in values and values["fusion"].name == "none":
+            yield "fusion", f"{len(names)} modalities need a fusion, as in fusion: {{name: gmu}}"
+    if "stages" in values:
+        stages = [stage.name for stage in values["stages"]]
+        if not stages:
+            yield "stages", "at least one is needed"
+        for name in sorted({name for name in stages if stages.count(name) > 1}):
+            yield "stages", f"two stages are named '{name}'"
+
+
+def _words(key: str, names: Iterable[str]) -> Broken:
+    for name in names:  # they become columns of tables and keys of files
+        if not _WORD.fullmatch(name):
+            yield key, f"{name!r} must be lower-case letters, digits and underscores, starting with a letter"
+
+
+def _at_least(key: str, values: Values, least: float) -> Broken:
+    value = values.get(key)
+    if value is not None and value < least:
+        yield key, f"must be at least {least:g}, found {value:g}"
+
+
+def _above(key: str, values: Values, bound: float) -> Broken:
+    value = values.get(key)
+    if value is not None and value <= bound:
+        yield key, f"must be above {bound:g}, found {value:g}"
+
+
+def _share(key: str, values: Values) -> Broken:
+    value = values.get(key)
+    if value is not None and not 0 <= value < 1:
+        yield key, f"must be at least 0 and below 1, found {value:g}"

@@ -1,0 +1,230 @@
+"""What a recipe is: these dataclasses are its schema, their fields its keys, their defaults its defaults.
+
+Ranges of values are in `fusekit.recipe.rules`; arguments of components are checked against the components' own
+signatures by `fusekit.recipe.arguments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from fusekit.registry import Kind
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component named by a recipe: `{name: gmu, gate: scalar}`, or `gmu` alone.
+
+    Attributes:
+        args: what the recipe (and its preset) say beside the name, plain data.
+        path: dotted path in the recipe, e.g. "modalities.face.encoder".
+        file, line: where it stands; line 0: `file` is an override.
+        marks: `{argument: where}` for messages about single arguments.
+    """
+
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+    path: str = field(default="", compare=False)
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+    marks: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def where(self) -> str:
+        """The place, as "file:line", or the override that named it."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is predicted, and the clock of the whole recipe.
+
+    Attributes:
+        dims: target dimensions, columns of the labels.
+        step_hz: steps per second of the grid that everything is aligned to.
+        shuffle: permute the labels between training clips: a control run that must score nothing.
+    """
+
+    dims: tuple[str, ...]
+    step_hz: float
+    shuffle: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One named input.
+
+    Attributes:
+        source: column of the manifest to read, by default the modality's own name (two may share one sensor).
+    """
+
+    reader: Component
+    encoder: Component
+    projector: Component
+    quadrant: Component = field(default_factory=lambda: Component("none"))
+    degradation: Component | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How clips are divided where the corpus gives no split itself.
+
+    Attributes:
+        folds, fold: number of subject-disjoint folds, and the one that is tested.
+        validation: share of the training subjects that choose the best epoch.
+        subject_dependent: allow one subject on both sides; printed in every table.
+    """
+
+    folds: int = 5
+    fold: int = 0
+    validation: float = 0.2
+    seed: int = 0
+    subject_dependent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training.
+
+    Attributes:
+        objective: "adversarial" (G, D and P together, spec 3.2) or "supervised".
+        epochs: per window length.
+        freeze: parts that keep their weights, e.g. [encoder, quadrant].
+        windows: lengths in steps, one after another, each started from the previous (spec 3.6).
+        batch_size: windows per optimiser step.
+        lr, betas: of Adam (spec 3.5).
+        frames_hz: look at fewer frames per second than the step grid has.
+        critic_steps: updates of D per update of G and P.
+        gan: "wgan-gp" or the paper's "log" form (eq. 13).
+        lambdas: weights of the losses of D, G and P.
+        validate_every: epochs between two validations.
+        augment: flips, shifts and the like of spec 4.5.
+        clip_grad: largest norm of the gradients, or null.
+    """
+
+    name: str
+    objective: Literal["adversarial", "supervised"]
+    epochs: int
+    batch_size: int
+    loss: Component = field(default_factory=lambda: Component("afc"))
+    freeze: tuple[str, ...] = ()
+    windows: tuple[int, ...] = (1,)
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    frames_hz: float | None = None
+    critic_steps: int = 1
+    gan: Literal["wgan-gp", "log"] = "wgan-gp"
+    lambdas: tuple[float, float, float] = (0.25, 0.25, 0.5)
+    validate_every: int = 1
+    augment: bool = False
+    clip_grad: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """What holds for all stages.
+
+    Attributes:
+        presence_dropout: chance that one present modality is hidden from a training window.
+        weighting: frequency weights of the labels (spec 3.4).
+    """
+
+    seed: int = 0
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    presence_dropout: float = 0.1
+    weighting: Literal["inverse", "literal", "none"] = "inverse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How states are handled when scoring (spec 3.6).
+
+    Attributes:
+        states: "last": at every step the last `steps` steps from zero state; "carry": one state per clip.
+        steps: by default the last stage's longest window.
+    """
+
+    states: Literal["last", "carry"] = "last"
+    steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Format of the predictions table."""
+
+    predictions: Literal["csv", "parquet"] = "csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole recipe, resolved: `extends`, `${...}`, preset and overrides are done.
+
+    Attributes:
+        modalities: in the recipe's order, which is the order of `present[..., i]`.
+        preset: arguments that the recipe left open were taken from it (`fusekit/recipe/presets`).
+        files: the files it was read from, the recipe itself first.
+    """
+
+    name: str
+    corpus: Component
+    target: Target
+    modalities: dict[str, Modality]
+    stages: tuple[Stage, ...]
+    fusion: Component = field(default_factory=lambda: Component("none"))
+    temporal: Component = field(default_factory=lambda: Component("none"))
+    head: Component = field(default_factory=lambda: Component("linear"))
+    split: Split = field(default_factory=Split)
+    train: Train = field(default_factory=Train)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    output: Output = field(default_factory=Output)
+    preset: str = "default"
+    files: tuple[str, ...] = field(default=(), compare=False)
+
+    def components(self) -> Iterator[tuple[Kind, Component]]:
+        """Every component the recipe names, with its kind."""
+        yield Kind.CORPUS, self.corpus
+        for modality in self.modalities.values():
+            yield Kind.READER, modality.reader
+            if modality.degradation:
+                yield Kind.DEGRADATION, modality.degradation
+            yield Kind.ENCODER, modality.encoder
+            yield Kind.QUADRANT, modality.quadrant
+            yield Kind.PROJECTOR, modality.projector
+        yield Kind.FUSION, self.fusion
+        yield Kind.TEMPORAL, self.temporal
+        yield Kind.HEAD, self.head
+        for stage in self.stages:
+            yield Kind.LOSS, stage.loss
+
+    def to_yaml(self) -> str:
+        """Plain YAML, every default written out, that loads again to an equal recipe."""
+        from fusekit.recipe.nodes import dump
+
+        return dump({f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "files"})
+
+
+def component_kind(path: tuple[str, ...]) -> Kind | None:
+    """The kind of component that stands at this path of a recipe; None if none does."""
+    match path:
+        case ("corpus" | "fusion" | "temporal" | "head" as kind,):
+            return Kind(kind)
+        case ("modalities", _, "reader" | "degradation" | "encoder" | "quadrant" | "projector" as kind):
+            return Kind(kind)
+        case ("stages", _, "loss"):
+            return Kind.LOSS
+    return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Component):
+        return {"name": value.name, **value.args}
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
