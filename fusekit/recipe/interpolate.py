@@ -1,4 +1,4 @@
-"""`${key.path}` inside a recipe, by omegaconf. Resolvers, as in `${oc.env:HOME}`, are refused: none is run."""
+"""`${key.path}` inside a recipe, by omegaconf. Resolvers, as in `${oc.env:HOME}`, are refused: none runs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from fusekit.recipe.schema import Evaluation, Recipe, Split, Stage, Target, Train
 from fusekit.registry import nearest
 
-FREEZABLE = ("encoder", "quadrant", "projector", "fusion", "temporal", "head")
+FREEZABLE = ("encoder", "quadrant", "projector")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 Values = Mapping[str, Any]
