@@ -120,7 +120,7 @@ def verify(split: Split, clips: Sequence[Clip]) -> None:
     unnamed = [c.id for c in clips if c.id not in count]
     if unnamed:
         raise DataError(
-            f"{len(unnamed)} of {len(clips)} clips are in no part of the split, first {unnamed[0]}: the corpus "
+            f"{len(unnamed)} of {len(clips)} clips are in no part of it, first {unnamed[0]}: the corpus "
             "changed since the split was stored; make a new one in a new run"
         )
     if not split.train:
@@ -136,7 +136,7 @@ def verify(split: Split, clips: Sequence[Clip]) -> None:
             if key and part_of[other.id] != part_of[c.id]:
                 raise DataError(
                     f"{what} {key} is in two splits: clip {other.id} in {part_of[other.id]}, clip {c.id} in "
-                    f"{part_of[c.id]}. Correct the split column or, if parts must share subjects, say so with "
+                    f"{part_of[c.id]}. Correct the split column or, if parts must share subjects, say so by "
                     "split.subject_dependent=true (every table will carry it)"
                 )
 

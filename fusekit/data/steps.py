@@ -95,7 +95,7 @@ def build_steps(
         times = grid(max(lasts.values()), step_hz)
         aligned = align(clip.labels, times, dims, label_range)
         if labelled and not aligned.known.any():
-            rejected.append(Rejected(clip.id, _why_unlabelled(clip, dims, float(times[-1]))))
+            rejected.append(Rejected(clip.id, why_unlabelled(clip, dims, float(times[-1]))))
             continue
         present = np.zeros((len(times), len(readers)), bool)
         for column, (modality, reader) in enumerate(readers.items()):
@@ -134,7 +134,8 @@ def _dtypes(
     return found
 
 
-def _why_unlabelled(clip: Clip, dims: Sequence[str], last_s: float) -> str:
+def why_unlabelled(clip: Clip, dims: Sequence[str], last_s: float) -> str:
+    """The reason why no step of a clip that lasts until `last_s` has a label."""
     if clip.labels is None or len(clip.labels.times) == 0:
         return "it has no labels"
     missing = [dim for dim in dims if dim not in clip.labels.dims]

@@ -144,7 +144,7 @@ def test_a_stored_split_is_read_again_and_checked():
     again = Split.from_json(stored)
     assert again == split
     verify(again, clips)
-    with pytest.raises(DataError, match="in no part"):
+    with pytest.raises(DataError, match="in no part of it"):
         verify(again, [*clips, Clip("new", "s99", {}, None)])
     stored["test"].append(stored["train"][0])
     with pytest.raises(DataError, match="two parts"):

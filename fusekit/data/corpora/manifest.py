@@ -1,0 +1,32 @@
+"""A corpus described by a manifest file: the way in for recordings that no adapter knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusekit.contracts import Clip, Corpus, Rejected
+from fusekit.data.manifest import read_manifest
+
+
+class ManifestCorpus(Corpus):
+    """Clips listed in a CSV file, one row each (docs/manifest.md).
+
+    Args:
+        path: the manifest; paths inside it are relative to its folder.
+    """
+
+    def __init__(self, *, path: str) -> None:
+        self.path = Path(path).expanduser()
+        self._read = 0
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        manifest = read_manifest(self.path, modalities, dims)
+        self.label_range = manifest.label_range
+        self._read = len(manifest.clips)
+        return manifest.clips, manifest.rejected
+
+    def describe(self) -> str:
+        low, high = self.label_range
+        read = f", {self._read} clips, labels {low:g}..{high:g}" if self._read else ""
+        return f"manifest {self.path}{read}"

@@ -1,0 +1,100 @@
+"""`check_corpus` on real little files: counts, coverage, quadrants, and every kind of bad clip."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from fusekit.contracts import Clip, Corpus, Labels, Source
+from fusekit.data.check import check_corpus
+from fusekit.errors import DataError
+
+VA = ("valence", "arousal")
+
+
+class Fixed(Corpus):
+    label_range = (0.0, 1.0)
+
+    def __init__(self, clips):
+        self.clips = clips
+
+    def load(self, modalities, dims):
+        return self.clips, []
+
+    def describe(self):
+        return "a fixed corpus"
+
+
+def sound(path, seconds):
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, int(8000 * seconds)), 8000)
+    return Source(path)
+
+
+def labels(values, seconds):
+    values = np.array(values, np.float32)
+    return Labels(np.linspace(0, seconds, len(values), endpoint=False), values, VA)
+
+
+def test_what_a_corpus_holds(tmp_path):
+    high, low = [[0.9, 0.9]] * 20, [[0.1, 0.2]] * 20
+    gap = [[np.nan, 0.5]] * 10
+    clips = [
+        Clip("a", "s1", {"voice": sound(tmp_path / "a.wav", 2)}, labels(high, 2), split="train"),
+        Clip("b", "s2", {"voice": sound(tmp_path / "b.wav", 2)}, labels(low[:10] + gap, 2), split="test"),
+        Clip("c", "s2", {"voice": sound(tmp_path / "c.wav", 2)}, labels(low, 2), split="train"),
+    ]
+    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": "video", "voice": "audio"})
+    assert (found.clips, found.subjects, found.kept) == (3, 2, ["a", "b", "c"])
+    assert found.duration_s == pytest.approx(6, abs=0.01)
+    assert found.sources == {"face": 0, "voice": 3}
+    assert list(found.parts) == ["train", "test"]
+    assert found.parts["train"].quadrants == [0.5, 0, 0.5, 0]
+    assert found.parts["test"].labelled == {"valence": 0.5, "arousal": 1.0}
+    assert found.parts["test"].no_quadrant == 0.5
+    (note,) = found.notes
+    assert note.where == "subject s2"
+    assert "clip b is test, clip c is train" in note.reason
+    assert json.loads(json.dumps(found.to_dict()))["parts"]["train"]["clips"] == 2
+
+
+def test_bad_clips_are_left_out_with_their_reason(tmp_path):
+    (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(3000))
+    (tmp_path / "empty.wav").touch()
+    good = labels([[0.5, 0.5]], 1)
+    clips = [
+        Clip("good", "s1", {"voice": sound(tmp_path / "good.wav", 1)}, good),
+        Clip("noise", "s2", {"voice": Source(tmp_path / "noise.wav")}, good),
+        Clip("empty", "s3", {"voice": Source(tmp_path / "empty.wav")}, good),
+        Clip("gone", "s4", {"voice": Source(tmp_path / "gone.wav")}, good),
+        Clip(
+            "late",
+            "s5",
+            {"voice": sound(tmp_path / "late.wav", 1)},
+            Labels(np.array([7.0, 8]), np.ones((2, 2)), VA),
+        ),
+        Clip("deaf", "s6", {"face": sound(tmp_path / "deaf.wav", 1)}, good),
+    ]
+    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": "video", "voice": "audio"})
+    assert found.kept == ["good"]
+    reasons = {r.where: r.reason for r in found.rejected}
+    assert set(reasons) == {"noise", "empty", "gone", "late", "deaf"}
+    assert "noise.wav" in reasons["noise"]
+    assert "0 bytes" in reasons["empty"]
+    assert "no such file" in reasons["gone"]
+    assert "no labelled step" in reasons["late"]
+    assert "no video track" in reasons["deaf"]
+    with pytest.raises(DataError, match="a fixed corpus: no clip can be used. noise:"):
+        check_corpus(Fixed(clips[1:]), ("face", "voice"), VA, {"face": "video"})
+
+
+def test_labels_that_end_far_from_the_media_are_noted(tmp_path):
+    clips = [
+        Clip("short", "s1", {"voice": sound(tmp_path / "1.wav", 4)}, labels([[0.5, 0.5]] * 10, 1)),
+        Clip("long", "s2", {"voice": sound(tmp_path / "2.wav", 1)}, labels([[0.5, 0.5]] * 100, 10)),
+        Clip("held", "s3", {"voice": sound(tmp_path / "3.wav", 4)}, labels([[0.5, 0.5]], 1)),
+    ]
+    notes = {n.where: n.reason for n in check_corpus(Fixed(clips), ("voice",), VA).notes}
+    assert set(notes) == {"short", "long"}
+    assert "3.10 s before" in notes["short"]
+    assert "8.90 s after" in notes["long"]
