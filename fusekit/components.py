@@ -9,88 +9,124 @@ from fusekit.hookspecs import Register, hookimpl
 def register_components(register: Register) -> None:
     """Every component of fusekit: kind, name, reference, one line for `fusekit list`."""
     register(
-        "corpus", "manifest", "fusekit.data.corpora.manifest:ManifestCorpus",
+        "corpus",
+        "manifest",
+        "fusekit.data.corpora.manifest:ManifestCorpus",
         "a CSV with one row per clip",
     )
     register(
-        "corpus", "demo", "fusekit.data.corpora.demo:DemoCorpus",
+        "corpus",
+        "demo",
+        "fusekit.data.corpora.demo:DemoCorpus",
         "synthetic faces and voices with known valence and arousal",
     )
     register(
-        "corpus", "ravdess", "fusekit.data.corpora.ravdess:RavdessCorpus",
+        "corpus",
+        "ravdess",
+        "fusekit.data.corpora.ravdess:RavdessCorpus",
         "RAVDESS: acted emotions by 24 actors, video and speech",
     )
 
     register(
-        "reader", "face-video", "fusekit.data.readers.face_video:FaceVideo",
+        "reader",
+        "face-video",
+        "fusekit.data.readers.face_video:FaceVideo",
         "tracked face crops of a video, RGB",
     )
     register(
-        "reader", "mel-spectrogram", "fusekit.data.readers.mel_spectrogram:MelSpectrogram",
+        "reader",
+        "mel-spectrogram",
+        "fusekit.data.readers.mel_spectrogram:MelSpectrogram",
         "mel power spectrogram in dB, cut around each step",
     )
 
     register(
-        "detector", "haar", "fusekit.data.detectors:Haar",
+        "detector",
+        "haar",
+        "fusekit.data.detectors:Haar",
         "Haar cascade inside opencv: no model file, a weak detector",
     )
     register(
-        "detector", "yunet", "fusekit.data.detectors:YuNet",
+        "detector",
+        "yunet",
+        "fusekit.data.detectors:YuNet",
         "YuNet through opencv, by the path of its model file",
     )
     register("detector", "boxes", "fusekit.data.detectors:GivenBoxes", "face boxes given by the corpus")
 
     register(
-        "degradation", "picture", "fusekit.data.degradation:PictureDegradation",
+        "degradation",
+        "picture",
+        "fusekit.data.degradation:PictureDegradation",
         "blur, noise, occlusion and the like on face pictures",
     )
     register(
-        "degradation", "spectrogram", "fusekit.data.degradation:SpectrogramDegradation",
+        "degradation",
+        "spectrogram",
+        "fusekit.data.degradation:SpectrogramDegradation",
         "noise, masks and the like on spectrograms",
     )
 
     register(
-        "encoder", "denoising-generator", "fusekit.nn.generator:DenoisingGenerator",
+        "encoder",
+        "denoising-generator",
+        "fusekit.nn.generator:DenoisingGenerator",
         "the paper's G: undoes damage, its bottleneck is the latent",
     )
     register(
-        "encoder", "timm", "fusekit.nn.timm_encoder:TimmEncoder",
+        "encoder",
+        "timm",
+        "fusekit.nn.timm_encoder:TimmEncoder",
         "any timm model, weights from its hub or a local file",
     )
 
     register(
-        "quadrant", "discriminator", "fusekit.nn.discriminator:Discriminator",
+        "quadrant",
+        "discriminator",
+        "fusekit.nn.discriminator:Discriminator",
         "the paper's D: real or fake, and coarse affect -> quadrant",
     )
     register(
-        "quadrant", "classifier", "fusekit.nn.quadrants:QuadrantClassifier",
+        "quadrant",
+        "classifier",
+        "fusekit.nn.quadrants:QuadrantClassifier",
         "four-way classifier on the latent",
     )
     register("quadrant", "none", "fusekit.nn.quadrants:NoQuadrant", "no quadrant")
 
     register(
-        "projector", "conv-pyramid", "fusekit.nn.projectors:ConvPyramid",
+        "projector",
+        "conv-pyramid",
+        "fusekit.nn.projectors:ConvPyramid",
         "the paper's latent encoder: strided convolutions to one vector",
     )
     register(
-        "projector", "linear", "fusekit.nn.projectors:LinearProjector",
+        "projector",
+        "linear",
+        "fusekit.nn.projectors:LinearProjector",
         "pooled latent, one linear layer",
     )
 
     register(
-        "fusion", "none", "fusekit.nn.fusion.single:SingleModality",
+        "fusion",
+        "none",
+        "fusekit.nn.fusion.single:SingleModality",
         "one modality, padded to the fused slot",
     )
     register("fusion", "concat", "fusekit.nn.fusion.concat:Concat", "concatenation")
     register(
-        "fusion", "gmu", "fusekit.nn.fusion.gmu:GMU",
+        "fusion",
+        "gmu",
+        "fusekit.nn.fusion.gmu:GMU",
         "gated multimodal unit, for any number of modalities",
     )
 
     register("temporal", "none", "fusekit.nn.temporal.none:NoTemporal", "no memory: each step on its own")
     register("temporal", "lstm", "fusekit.nn.temporal.lstm:LSTM", "LSTM")
     register(
-        "temporal", "luong-lstm", "fusekit.nn.temporal.luong:LuongLSTM",
+        "temporal",
+        "luong-lstm",
+        "fusekit.nn.temporal.luong:LuongLSTM",
         "LSTM with attention over its last states",
     )
 

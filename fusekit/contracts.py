@@ -254,7 +254,11 @@ class Fusion(nn.Module):
         return {}
 
     def forward(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor | None = None, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D_m)}`, `present (B, T, M)` -> `(B, T, out_dim)`, state, trace (`gate (B, T, M)`)."""
         raise NotImplementedError
@@ -277,7 +281,11 @@ class Temporal(nn.Module):
         return {}
 
     def forward(
-        self, x: Tensor, valid: Tensor, context: Mapping[str, Tensor] | None = None, state: State | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`(B, T, D)`, `valid (B, T)` -> `(B, T, out_dim)`, new state, trace. Invalid steps leave the state alone."""
         raise NotImplementedError
@@ -291,7 +299,9 @@ class Loss(nn.Module):
 
     correlates: ClassVar[bool] = False
 
-    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """`(N, K)`, `(N, K)`, `(N, K)` bool, `(N, K)` weights of mean 1 (None: 1) -> scalar."""
         raise NotImplementedError
 

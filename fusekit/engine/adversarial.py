@@ -114,22 +114,26 @@ class Adversarial(Objective):
         labels = (target, known, weight)
         mix = [rng.random() for rng in self.rngs(epoch, indices, "penalty")]
         self.model.train()
-        losses = self._critic_step(clean, damaged, labels, torch.tensor(mix, dtype=torch.float32, device=clean.device))
         self._batch += 1
-        if self._batch % self.settings.critic_steps == 0:
-            losses |= self._generator_step(clean, damaged, labels)
+        both = self._batch % self.settings.critic_steps == 0
+        # D's update leaves G as it is, so the pass that D judges is also the first pass of G's own update.
+        with self.runtime.autocast(), torch.set_grad_enabled(both):
+            z = self.branch.encoder.encode(damaged)
+            cleaned = self.branch.encoder.decode(z)
+        u = torch.tensor(mix, dtype=torch.float32, device=clean.device)
+        losses = self._critic_step(clean, cleaned.detach(), labels, u)
+        if both:
+            losses |= self._generator_step(clean, z, cleaned, labels)
         return losses
 
     def _afc(self, prediction: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
         return pooled_loss(self.loss, self.runtime, prediction, *labels)
 
     def _critic_step(
-        self, clean: Tensor, damaged: Tensor, labels: tuple[Tensor, Tensor, Tensor | None], mix: Tensor
+        self, clean: Tensor, fake: Tensor, labels: tuple[Tensor, Tensor, Tensor | None], mix: Tensor
     ) -> dict[str, Tensor]:
-        encoder, critic = self.branch.encoder, self.branch.quadrant
+        critic = self.branch.quadrant
         with self.runtime.autocast():
-            with torch.no_grad():
-                fake = encoder.decode(encoder.encode(damaged))
             real_score, affect = critic.judge(clean)
             fake_score, _ = critic.judge(fake)
         real_score, fake_score, affect = real_score.float(), fake_score.float(), affect.float()
@@ -153,13 +157,11 @@ class Adversarial(Objective):
             return ((gradient.flatten(1).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
 
     def _generator_step(
-        self, clean: Tensor, damaged: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]
+        self, clean: Tensor, z: Tensor, cleaned: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]
     ) -> dict[str, Tensor]:
         encoder, critic = self.branch.encoder, self.branch.quadrant
         critic.requires_grad_(False)  # G's loss passes through D without training it
         with self.runtime.autocast():
-            z = encoder.encode(damaged)
-            cleaned = encoder.decode(z)
             judged: Latent = critic(cleaned, z)
             second = encoder.decode(encoder.encode(cleaned))
             ones = torch.ones(len(z), 1, dtype=torch.bool, device=z.device)

@@ -57,9 +57,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = json.loads((file.metadata() or {}).get("fusekit", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"the checkpoint '{path}' cannot be read ({error}). It is damaged or no checkpoint.") from error
+        raise RunError(
+            f"the checkpoint '{path}' cannot be read ({error}). It is damaged or no checkpoint."
+        ) from error
     if header.get("format", 0) > FORMAT:
-        raise RunError(f"'{path}' was written by a newer fusekit (format {header['format']}); update fusekit.")
+        raise RunError(
+            f"'{path}' was written by a newer fusekit (format {header['format']}); update fusekit."
+        )
     return tensors, header
 
 

@@ -46,7 +46,9 @@ def predict_clip(
             prediction, trace = model.predict_last(latents, mask, steps)
         else:
             prediction, trace = model.predict_carry(latents, mask)
-    return ClipPrediction(prediction.float().cpu().numpy(), {k: v.float().cpu().numpy() for k, v in trace.items()})
+    return ClipPrediction(
+        prediction.float().cpu().numpy(), {k: v.float().cpu().numpy() for k, v in trace.items()}
+    )
 
 
 def predict_clips(

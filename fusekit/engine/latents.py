@@ -81,9 +81,7 @@ class LatentCache:
 
 
 @torch.no_grad()
-def clip_latents(
-    model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64
-) -> dict[str, Latent]:
+def clip_latents(model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64) -> dict[str, Latent]:
     """`{m: Latent}` of a clip's T steps, computed in chunks of steps; rows of absent steps are zero."""
     model.eval()
     found: dict[str, Latent] = {}

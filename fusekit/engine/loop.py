@@ -80,7 +80,12 @@ def fit(
     at, tensors = Position(), {}
     if resume:
         tensors, header = load_checkpoint(folder / "last.safetensors")
-        at = Position(**{k: (-math.inf if k == "best_score" and v is None else v) for k, v in header["position"].items()})
+        at = Position(
+            **{
+                k: (-math.inf if k == "best_score" and v is None else v)
+                for k, v in header["position"].items()
+            }
+        )
         load_weights(model, without_prefix("model", tensors), "last.safetensors")
         journal.cut(at.lines)
     with _deferred_interrupt() as interrupted:
@@ -173,7 +178,9 @@ class _Keeper:
         # One process decides alone only when there is one: the others would not be at the same batch.
         return self.runtime.world == 1 and time.monotonic() - self.saved > SAVE_EVERY_S
 
-    def save(self, objective: Objective, best: dict[str, Tensor], at: Position, *, final: bool = False) -> None:
+    def save(
+        self, objective: Objective, best: dict[str, Tensor], at: Position, *, final: bool = False
+    ) -> None:
         """Model, and while a phase runs its own modules, optimisers and best weights too."""
         if not self.runtime.is_main:
             return

@@ -24,7 +24,9 @@ class WindowSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def collate(self, indices: Sequence[int] | np.ndarray, modalities: Sequence[str] | None = None) -> Batch: ...
+    def collate(
+        self, indices: Sequence[int] | np.ndarray, modalities: Sequence[str] | None = None
+    ) -> Batch: ...
 
     def batches(
         self, batch_size: int, seed: int | None, epoch: int = 0, rank: int = 0, world: int = 1

@@ -73,7 +73,12 @@ class Supervised(Objective):
         self.weights = weights
         self.quadrant_weights = None if quadrant_weights is None else quadrant_weights.to(runtime.device)
         self.modules = {"model": model}
-        frozen = {id(p) for b in model.branches.values() for f in settings.freeze for p in getattr(b, f).parameters()}
+        frozen = {
+            id(p)
+            for b in model.branches.values()
+            for f in settings.freeze
+            for p in getattr(b, f).parameters()
+        }
         self.trained = [p for p in model.parameters() if id(p) not in frozen]
         self.optimizers = {"model": torch.optim.Adam(self.trained, lr=settings.lr, betas=settings.betas)}
 
@@ -147,6 +152,11 @@ class Supervised(Objective):
             return clip_latents(self.model, self.validation_clips[i], self.runtime)
 
         found = predict_clips(
-            self.model, self.validation_clips, latents, self.runtime, self.settings.states, self.settings.steps
+            self.model,
+            self.validation_clips,
+            latents,
+            self.runtime,
+            self.settings.states,
+            self.settings.steps,
         )
         return score_clips(self.validation_clips, found, self.dims)

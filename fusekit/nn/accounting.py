@@ -75,7 +75,12 @@ def parts(model: Model, raw_shapes: dict[str, tuple[int, ...]], targets: int) ->
         if isinstance(branch.encoder, DenoisingEncoder):
             rows[-1]["shape_reconstruction"] = raw
         if any(True for _ in branch.quadrant.parameters()):
-            row(f"{m}.quadrant", raw if branch.quadrant.reads == "reconstruction" else latent, [4], branch.quadrant)
+            row(
+                f"{m}.quadrant",
+                raw if branch.quadrant.reads == "reconstruction" else latent,
+                [4],
+                branch.quadrant,
+            )
         conditioned = [latent[0] + 1, *latent[1:]] if branch.quadrant.conditioning == "channel" else latent
         row(f"{m}.projector", conditioned, [branch.projector.out_dim], branch.projector)
     widths = {m: [model.branches[m].projector.out_dim] for m in model.names}

@@ -9,9 +9,10 @@ from fusekit.errors import RecipeError
 from fusekit.nn.init import paper_init
 
 
-def _norm(channels: int) -> nn.InstanceNorm2d:
-    # Per-instance statistics everywhere: the authors' running statistics differ between training and validation (spec 1.1).
-    return nn.InstanceNorm2d(channels, affine=True)
+def _norm(channels: int) -> nn.GroupNorm:
+    # Instance norm, affine: one group per channel is the same function, and several times faster on the CPU. Per-instance
+    # statistics everywhere: the authors' running statistics differ between training and validation (spec 1.1).
+    return nn.GroupNorm(channels, channels)
 
 
 def _conv(cin: int, cout: int, kernel: int, stride: int, padding: int) -> nn.Sequential:

@@ -70,7 +70,9 @@ class Model(nn.Module):
         self, latents: Mapping[str, Latent], present: Tensor, valid: Tensor, state: State | None = None
     ) -> tuple[Tensor, State, Trace]:
         """Latents of N = B*T rows, `present (B, T, M)`, `valid (B, T)` -> prediction `(B, T, K)`, state, trace."""
-        return self.sequence(self.features(latents, (present.shape[0], present.shape[1])), present, valid, state)
+        return self.sequence(
+            self.features(latents, (present.shape[0], present.shape[1])), present, valid, state
+        )
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State, Trace]:
         """A batch of raw windows -> prediction `(B, T, K)`, state, trace."""

@@ -37,7 +37,11 @@ class ConvPyramid(Projector):
 
     def __init__(self, latent_shape: tuple[int, ...], conditioning: str, *, width: int = 16) -> None:
         super().__init__()
-        if len(latent_shape) != 3 or latent_shape[1] != latent_shape[2] or latent_shape[1] & (latent_shape[1] - 1):
+        if (
+            len(latent_shape) != 3
+            or latent_shape[1] != latent_shape[2]
+            or latent_shape[1] & (latent_shape[1] - 1)
+        ):
             raise RecipeError(
                 f"projector conv-pyramid needs a square latent map (C, S, S) with S a power of two; this encoder makes "
                 f"{tuple(latent_shape)}. Use {{name: linear}} for vectors."

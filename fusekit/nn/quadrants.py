@@ -32,7 +32,9 @@ class QuadrantClassifier(QuadrantHead):
         self.conditioning = conditioning
         width = latent_shape[0]
         self.layers = (
-            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 4)) if hidden else nn.Linear(width, 4)
+            nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 4))
+            if hidden
+            else nn.Linear(width, 4)
         )
         paper_init(self)
 

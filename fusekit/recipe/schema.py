@@ -1,7 +1,7 @@
 """What a recipe is: these dataclasses are its schema, their fields its keys, their defaults its defaults.
 
-Ranges of values are in `fusekit.recipe.rules`; arguments of components are held against the signatures of their
-classes by `fusekit.recipe.arguments`.
+Ranges of values are in `fusekit.recipe.rules`; arguments of components are held against their classes by
+`fusekit.recipe.arguments`.
 """
 
 from __future__ import annotations

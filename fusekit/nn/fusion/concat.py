@@ -25,7 +25,11 @@ class Concat(Fusion):
         self.empty = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor | None = None, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D_m)}`, `present (B, T, M)` -> `(B, T, out_dim)`, {}, {}."""
         fused = torch.cat(blank_absent(feats, present, self.names), dim=-1)

@@ -41,11 +41,17 @@ class GMU(Fusion):
         paper_init(self)
 
     def forward(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor | None = None, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D_m)}`, `present (B, T, M)` -> `(B, T, dim)`, {}, `{"gate": (B, T, M)}`."""
         seen = blank_absent(feats, present, self.names)
-        hidden = torch.stack([self.hidden[m](x).tanh() for m, x in zip(self.names, seen, strict=True)], dim=-2)
+        hidden = torch.stack(
+            [self.hidden[m](x).tanh() for m, x in zip(self.names, seen, strict=True)], dim=-2
+        )
         logits = self.gate(torch.cat(seen, dim=-1)).unflatten(-1, (len(self.names) - 1, self.units))
         logits = torch.cat([logits, logits.new_zeros(*logits.shape[:-2], 1, self.units)], dim=-2)
         # A finite floor, not -inf: with nothing present the softmax stays finite and the row is replaced below.

@@ -36,7 +36,11 @@ class SingleModality(Fusion):
         self.empty = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor | None = None, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D)}`, `present (B, T, 1)` -> `(B, T, out_dim)`, {}, {}."""
         (f,) = blank_absent(feats, present, self.names)

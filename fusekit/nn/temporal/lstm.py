@@ -36,7 +36,11 @@ class StateLSTM(Temporal):
         return {"h": h, "c": c}
 
     def forward(
-        self, x: Tensor, valid: Tensor, context: Mapping[str, Tensor] | None = None, state: State | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`(B, T, D)`, `valid (B, T)` -> `(B, T, H)`, state, trace (`attention (B, T, memory)` where there is any)."""
         if state is None:

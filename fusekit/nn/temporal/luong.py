@@ -49,7 +49,9 @@ class LuongLSTM(StateLSTM):
         elif score == "general":
             self.weigh = nn.Linear(width, width, bias=False)
         elif score == "concat":
-            self.weigh = nn.Sequential(nn.Linear(2 * width, dim, bias=False), nn.Tanh(), nn.Linear(dim, 1, bias=False))
+            self.weigh = nn.Sequential(
+                nn.Linear(2 * width, dim, bias=False), nn.Tanh(), nn.Linear(dim, 1, bias=False)
+            )
         else:
             self.weigh = nn.Identity()
         self.context = nn.Linear(width, width) if project_context else nn.Identity()

@@ -17,7 +17,11 @@ class NoTemporal(Temporal):
         self.out_dim = in_dim
 
     def forward(
-        self, x: Tensor, valid: Tensor, context: Mapping[str, Tensor] | None = None, state: State | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`(B, T, D)` -> `(B, T, D)`, {}, {}."""
         return x, {}, {}
