@@ -1,0 +1,71 @@
+"""All commands in one place, and the one place where faults become messages and exit codes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fusekit import __version__
+from fusekit.cli import data, doctor, parts, prediction, training
+from fusekit.errors import FusekitError
+
+INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
+
+
+class _Guarded(TyperGroup):
+    """A fault that the user can mend: one paragraph on stderr, exit code 2 as for a wrong option, no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FusekitError as error:
+            typer.echo(f"fusekit: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Guarded,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would double the time that --help takes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fusekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Valence and arousal from face video, speech and whatever else you record: fusion models as recipes.
+
+    \b
+    Start here:
+      fusekit train demo                        make a synthetic corpus, train on it
+      fusekit evaluate runs/demo-... --final    score it on unseen subjects
+      fusekit predict runs/demo-... clip.mp4    valence and arousal of your own file
+      fusekit COMMAND --help                    what a command takes, with examples
+    """
+
+
+app.command(short_help="Train a recipe; leaves a run directory.")(training.train)
+app.command(short_help="Score a run, with --final on its test subjects.")(training.evaluate)
+app.command(short_help="Predict your own video or sound files.")(prediction.predict)
+app.command(short_help="Check a recipe; parts, shapes, parameters.")(parts.check)
+app.command("list", short_help="List components that recipes can name.")(parts.list_components)
+app.command(short_help="Show one component: arguments, shapes, source.")(parts.show)
+app.add_typer(data.app, name="data")
+app.command(short_help="Versions, devices, folders, plugins.")(doctor.doctor)

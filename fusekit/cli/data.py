@@ -1,0 +1,157 @@
+"""`fusekit data`: corpora before any training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fusekit.cli.options import Json, Overrides, Plugins, load_registry
+
+if TYPE_CHECKING:
+    from fusekit.data.check import DataCheck
+    from fusekit.registry import Registry
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at corpora and manifests.")
+
+
+@app.callback()
+def _group() -> None:
+    """Look at corpora and manifests.
+
+    \b
+    Example:
+      fusekit data check my/manifest.csv
+    """
+
+
+@app.command()
+def check(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A manifest (.csv), a recipe, or the name of a corpus.")
+    ],
+    changes: Overrides = None,
+    modalities: Annotated[
+        str | None,
+        typer.Option(help="Modalities to look for; a recipe or manifest names its own.  [face,voice]"),
+    ] = None,
+    dims: Annotated[
+        str | None, typer.Option(help="Target dimensions; a recipe names its own.  [valence,arousal]")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 2 if anything is left out.")
+    ] = False,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Explain what a corpus holds, and every row or clip that cannot be used.
+
+    \b
+    Examples:
+      fusekit data check my/manifest.csv
+      fusekit data check ravdess root=/data/ravdess
+      fusekit data check my-recipe.yaml --strict
+    """
+    from fusekit.data.check import check_corpus
+    from fusekit.errors import DataError
+
+    corpus, names, columns, media = _target(target, changes or [], load_registry(plugin))
+    wanted = modalities.split(",") if modalities else names
+    found = check_corpus(corpus, wanted, dims.split(",") if dims else columns, media)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    if strict and found.rejected:
+        raise DataError(f"{target}: {len(found.rejected)} left out, and --strict allows none.")
+
+
+def _target(
+    target: str, changes: list[str], registry: Registry
+) -> tuple[Any, list[str], list[str], dict[str, str] | None]:
+    """Corpus, modalities, target dimensions; and, where a recipe names readers, each modality's medium."""
+    from fusekit.recipe.load import bundled, load
+
+    names, dims = ["face", "voice"], ["valence", "arousal"]
+    if target.endswith(".csv"):
+        return _corpus("manifest", {"path": target}, changes, registry), _columns(Path(target)), dims, None
+    if target in registry.names("corpus") and target not in bundled() and not Path(target).is_file():
+        return _corpus(target, {}, changes, registry), names, dims, None
+    recipe = load(target, changes)
+    corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
+    media = {}
+    for name, modality in recipe.modalities.items():
+        reader: Any = registry.load(registry.get("reader", modality.reader.name, modality.reader.where))
+        media[modality.source or name] = reader.medium
+    return corpus, list(media), list(recipe.target.dims), media
+
+
+def _columns(manifest: Path) -> list[str]:
+    """The modalities that a manifest has columns for."""
+    from fusekit.data.label_file import read_table
+    from fusekit.data.manifest import OPTIONAL, REQUIRED, SUFFIXES
+
+    header, _ = read_table(manifest)
+    return [name for name in header if name not in (*REQUIRED, *OPTIONAL) and not name.endswith(SUFFIXES)]
+
+
+def _corpus(name: str, args: dict[str, Any], changes: list[str], registry: Registry) -> Any:
+    """The adapter itself, its arguments checked."""
+    from fusekit.recipe.arguments import check_arguments
+    from fusekit.recipe.faults import Fault, error
+    from fusekit.recipe.merge import parse_overrides
+    from fusekit.recipe.schema import Component
+
+    faults: list[Fault] = []
+    tree = parse_overrides(changes, faults)
+    component = Component(
+        name, {**args, **(tree.plain() if tree else {})}, path="corpus", file=f"corpus {name}"
+    )
+    cls = registry.load(registry.get("corpus", name, "TARGET"))
+    faults += check_arguments(component, cls)
+    if faults:
+        raise error(f"corpus {name}", faults)
+    return cls(**component.args)
+
+
+def _print(found: DataCheck) -> None:
+    from fusekit.cli.tables import print_table
+
+    low, high = found.label_range
+    typer.echo(f"{found.corpus}\n{found.clips} clips of {found.subjects} subjects, {_time(found.duration_s)}")
+    typer.echo(
+        f"labels from {low:g} to {high:g}; " + ", ".join(f"{m}: {n} clips" for m, n in found.sources.items())
+    )
+    dims = list(next(iter(found.parts.values())).labelled) if found.parts else []
+    rows = [
+        [
+            name or "(folds decide)",
+            part.clips,
+            part.subjects,
+            _time(part.duration_s),
+            *(f"{part.labelled[dim]:.1%}" for dim in dims),
+            *(f"{share:.0%}" for share in part.quadrants),
+            f"{part.no_quadrant:.0%}",
+        ]
+        for name, part in found.parts.items()
+    ]
+    labelled = [f"{dim} labelled" for dim in dims]
+    columns = ["part", "clips", "subjects", "time", *labelled, "V+A+", "V-A+", "V-A-", "V+A-", "no quadrant"]
+    print_table(columns, rows)
+    if found.rejected:
+        rows = [[rejected.where, rejected.reason] for rejected in found.rejected]
+        print_table(["left out", "because"], rows, title=f"{len(rows)} left out")
+    else:
+        typer.echo("nothing is left out")
+    for note in found.notes:
+        typer.echo(f"note: {note.where}: {note.reason}")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h" if minutes >= 60 else f"{minutes}:{rest:02d} min"
+    )
