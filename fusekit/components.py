@@ -53,6 +53,9 @@ def register_components(register: Register) -> None:
         "YuNet through opencv, by the path of its model file",
     )
     register("detector", "boxes", "fusekit.data.detectors:GivenBoxes", "face boxes given by the corpus")
+    register(
+        "detector", "whole", "fusekit.data.detectors:Whole", "the whole frame is the face, for face crops"
+    )
 
     register(
         "degradation",

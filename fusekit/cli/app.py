@@ -15,7 +15,7 @@ INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 
 
 class _Guarded(TyperGroup):
-    """A fault that the user can mend: one paragraph on stderr, exit code 2 as for a wrong option, no traceback."""
+    """A fault that the user can mend is one paragraph on stderr and exit code 2, as for a wrong option."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

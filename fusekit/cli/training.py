@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,36 +40,37 @@ def train(
       fusekit train --resume runs/demo-20260131-101500
     """
     from fusekit.errors import RecipeError
+    from fusekit.launch import is_worker, launch
 
     if resume is not None:
         if recipe is not None or run is not None or fold is not None or seed is not None:
-            raise RecipeError(
-                "a resumed run keeps its own recipe, folder, fold and seed: give --resume RUN alone."
-            )
-        run, going_on = _existing(resume), True
-        loaded = load_recipe(str(run / "recipe.yaml"), None)
+            raise RecipeError("--resume keeps the recipe, folder, fold and seed of the run: give it alone.")
+        folder = _existing(resume)
+        loaded = load_recipe(str(folder / "recipe.yaml"), None)
     elif recipe is None:
         raise RecipeError("train needs a RECIPE: a file or a bundled name, e.g. `fusekit train demo`.")
     else:
-        loaded, going_on = load_recipe(recipe, overrides, fold, seed), False
-        run = _fresh(run, loaded.name)
-    if devices > 1 and not _is_child():
-        _launch(devices, run, going_on)
+        loaded = load_recipe(recipe, overrides, fold, seed)
+        folder = run or _default_folder(loaded.name)
+        if not is_worker():  # else the first process may already have begun the run
+            _must_be_free(folder)
+    if devices > 1 and not is_worker():
+        named = run is not None or resume is not None
+        code = launch(devices, [*sys.argv[1:], *([] if named else ["--run", str(folder)])], device.value)
+        if code:
+            raise typer.Exit(code)
         return
     from fusekit.runs import train as start
 
+    files = [str(file) for file in plugin or []]
+    going_on = resume is not None
     try:
         start(
-            loaded,
-            load_registry(plugin),
-            run_dir=run,
-            device=device.value,
-            resume=going_on,
-            plugins=[str(file) for file in plugin or []],
+            loaded, load_registry(plugin), run_dir=folder, device=device.value, resume=going_on, plugins=files
         )
     except KeyboardInterrupt:
-        if (run / "recipe.yaml").is_file():
-            typer.echo(f"\nGo on with: fusekit train --resume {run}", err=True)
+        if (folder / "recipe.yaml").is_file():
+            typer.echo(f"\nGo on with: fusekit train --resume {folder}", err=True)
         raise
 
 
@@ -94,26 +94,22 @@ def evaluate(
     score(_existing(run), load_registry(plugin), final=final, device=device.value)
 
 
-def _is_child() -> bool:
-    """True in a process that `--devices N` started."""
-    return "LOCAL_RANK" in os.environ
-
-
-def _fresh(run: Path | None, name: str) -> Path:
-    """The folder of a new run."""
+def _default_folder(recipe: str) -> Path:
     from datetime import datetime
 
+    return Path("runs") / f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _must_be_free(folder: Path) -> None:
     from fusekit.errors import RunError
 
-    folder = run or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     if folder.exists() and not folder.is_dir():
         raise RunError(f"--run {folder} is a file. Name a folder, or leave --run out.")
-    if (folder / "recipe.yaml").is_file() and not _is_child():
+    if (folder / "recipe.yaml").is_file():
         raise RunError(
             f"{folder} already holds a run. Go on with it, `fusekit train --resume {folder}`, or name "
             "another folder."
         )
-    return folder
 
 
 def _existing(run: Path) -> Path:
@@ -123,14 +119,3 @@ def _existing(run: Path) -> Path:
         what = "it has no recipe.yaml" if run.is_dir() else "there is no such folder"
         raise RunError(f"{run} is not a run: {what}. `fusekit train RECIPE --run {run}` makes one.")
     return run
-
-
-def _launch(devices: int, run: Path, resume: bool) -> None:
-    """Start the same command once per device, in the same run directory."""
-    import subprocess
-
-    words = sys.argv[1:] if resume or "--run" in sys.argv else [*sys.argv[1:], "--run", str(run)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    code = subprocess.run([sys.executable, *launcher, "-m", "fusekit", *words], check=False).returncode
-    if code:
-        raise typer.Exit(code)
