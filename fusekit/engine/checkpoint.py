@@ -24,13 +24,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     Raises:
         RunError: the file cannot be written (full disk, no permission); the old one is still whole.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     data = save(
-        {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+        # Cloned: safetensors refuses two names for one memory, which a phase's modules share with the model.
+        {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
         metadata={"fusekit": json.dumps({"format": FORMAT, **meta})},
     )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(data)
             file.flush()

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fusekit.errors import RunError
+
 
 class Journal:
     """Lines of JSON in a file; non-finite numbers become null, as JSON has none."""
@@ -16,11 +18,21 @@ class Journal:
         self.path = path
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Write one line and flush it to disk."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(entry)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Write one line and flush it to disk.
+
+        Raises:
+            RunError: the file cannot be written (full disk, no permission).
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite(entry)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"cannot write '{self.path}': {error.strerror or error}. The last checkpoint is whole. Free some "
+                f"space, then continue with `fusekit train --resume {self.path.parent}`."
+            ) from error
 
     def lines(self) -> int:
         """Whole lines written so far."""

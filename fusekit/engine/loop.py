@@ -87,6 +87,8 @@ def fit(
             }
         )
         load_weights(model, without_prefix("model", tensors), "last.safetensors")
+    # Without a checkpoint too: a process killed between its first line and its first checkpoint starts anew.
+    if runtime.is_main:
         journal.cut(at.lines)
     with _deferred_interrupt() as interrupted:
         for number in range(at.phase, len(phases)):
@@ -95,7 +97,7 @@ def fit(
             best = {k: v.detach().clone() for k, v in _state(objective).items()}
             if tensors:
                 _restore(objective, tensors)
-                best = without_prefix("best", tensors)
+                best = without_prefix("best", tensors) or best  # none between two phases
                 tensors = {}
             keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
             _run_phase(number, phase, objective, at, best, journal, keeper, progress, seed, interrupted)
