@@ -83,6 +83,7 @@ class Adversarial(Objective):
         (self.modality,) = model.names
         self.branch = model.branches[self.modality]
         self.modules = {"model": model}
+        model.requires_grad_(True)  # a phase before may have frozen parts of it
         predictor = nn.ModuleList([self.branch.projector, model.fusion, model.temporal, model.head])
         self.networks: dict[str, nn.Module] = {
             "d": self.branch.quadrant,
@@ -93,7 +94,6 @@ class Adversarial(Objective):
             name: torch.optim.Adam(network.parameters(), lr=settings.lr, betas=settings.betas)
             for name, network in self.networks.items()
         }
-        self._batch = 0
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """This process's share of every batch of an epoch."""
@@ -114,8 +114,7 @@ class Adversarial(Objective):
         labels = (target, known, weight)
         mix = [rng.random() for rng in self.rngs(epoch, indices, "penalty")]
         self.model.train()
-        self._batch += 1
-        both = self._batch % self.settings.critic_steps == 0
+        both = (self._critic_updates() + 1) % self.settings.critic_steps == 0
         # D's update leaves G as it is, so the pass that D judges is also the first pass of G's own update.
         with self.runtime.autocast(), torch.set_grad_enabled(both):
             z = self.branch.encoder.encode(damaged)
@@ -146,9 +145,13 @@ class Adversarial(Objective):
         self._update(("d",), self.settings.lambdas[0] * sum(losses.values()))
         return {name: value.detach() for name, value in losses.items()}
 
+    def _critic_updates(self) -> int:
+        # The optimiser's own count is in the checkpoint, so a resumed run keeps the rhythm of critic_steps.
+        return max((int(state["step"]) for state in self.optimizers["d"].state.values()), default=0)
+
     def _penalty(self, clean: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         """mean (||grad D(x_hat)|| - 1)^2, x_hat = u x + (1 - u) G(n), in float32 whatever the run's precision."""
-        u = mix[:, None, None, None]
+        u = mix.view(-1, *[1] * (clean.dim() - 1))  # one draw per sample, whatever the window's shape
         with torch.autocast(clean.device.type, enabled=False):
             between = (u * clean + (1 - u) * fake).requires_grad_(True)
             score, _ = self.branch.quadrant.judge(between)
