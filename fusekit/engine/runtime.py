@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
+from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 
 from fusekit.errors import DeviceError
@@ -41,16 +42,18 @@ class Runtime:
         on_cpu = device == "cpu" or not torch.cuda.is_available()
         if precision == "auto":
             precision = "float32" if on_cpu else "bf16"
-        self._accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if precision == "bf16" else "no")
+        # Processes only: an Accelerator would fix precision and device for all later runs of this process.
+        self._processes = PartialState(cpu=on_cpu)
         self.precision = precision
-        self.device = self._accelerator.device
-        self.rank = self._accelerator.process_index
-        self.world = self._accelerator.num_processes
-        self.is_main = self._accelerator.is_main_process
+        self.rank = self._processes.process_index
+        self.world = self._processes.num_processes
+        self.is_main = self._processes.is_main_process
+        local = self._processes.local_process_index
+        self.device = torch.device("cpu") if on_cpu else torch.device("cuda", local)
 
     def autocast(self) -> AbstractContextManager[None]:
         """bf16 where the run uses it; every forward pass, of whatever method, belongs inside."""
-        return self._accelerator.autocast()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def gather(self, x: Tensor) -> Tensor:
         """`(n, ...)` of each process -> `(world * n, ...)` of all, differentiable.
@@ -61,7 +64,7 @@ class Runtime:
         if self.world == 1:
             return x
         if not x.requires_grad:
-            return self._accelerator.gather(x)
+            return gather(x)
         from torch.distributed.nn.functional import all_gather
 
         return torch.cat(all_gather(x))
@@ -80,7 +83,7 @@ class Runtime:
             return
         for p in parameters:
             if p.grad is not None:
-                p.grad = self._accelerator.reduce(p.grad, reduction="mean")
+                p.grad = reduce(p.grad, reduction="mean")
 
     def broadcast(self, module: nn.Module) -> None:
         """Every process takes the weights of process 0."""
@@ -90,4 +93,4 @@ class Runtime:
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self._accelerator.wait_for_everyone()
+        self._processes.wait_for_everyone()
