@@ -28,7 +28,7 @@ class Batch:
         time: `(B, T)` float64, seconds from the clip's start.
         clip: `(B,)` int64, position of the clip in its data set.
         index: `(B,)` int64, position of the window in its data set; seeds per-sample randomness.
-        context: further named tensors `(B, ...)`, e.g. the speaker.
+        context: further named tensors per step, `(B, T, ...)`, e.g. who speaks.
     """
 
     inputs: dict[str, Tensor]
@@ -93,5 +93,5 @@ def collate(windows: Sequence[Mapping[str, object]]) -> Batch:
         time=stack([w["time"] for w in windows]),
         clip=torch.as_tensor([w["clip"] for w in windows]),
         index=torch.as_tensor([w["index"] for w in windows]),
-        context={k: torch.stack([torch.as_tensor(w["context"][k]) for w in windows]) for k in context},  # type: ignore
+        context={k: stack([w["context"][k] for w in windows]) for k in context},  # type: ignore[index, attr-defined]
     )

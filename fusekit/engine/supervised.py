@@ -80,6 +80,8 @@ class Supervised(Objective):
             for p in getattr(b, f).parameters()
         }
         self.trained = [p for p in model.parameters() if id(p) not in frozen]
+        for p in model.parameters():
+            p.requires_grad_(id(p) not in frozen)
         self.optimizers = {"model": torch.optim.Adam(self.trained, lr=settings.lr, betas=settings.betas)}
 
     def batches(self, epoch: int) -> list[np.ndarray]:
@@ -93,9 +95,15 @@ class Supervised(Objective):
         batch = self.train.collate(indices, () if cached else None).to(self.runtime.device)
         present = self._hide(batch.present, indices, epoch)
         self.model.train()
+        for branch in self.model.branches.values():
+            for part in self.settings.freeze:
+                getattr(branch, part).eval()  # frozen means its running statistics too, and no dropout
         with self.runtime.autocast():
-            latents = self._cached_rows(batch, indices) if cached else self.model.latents(batch.inputs)
-            prediction, _, _ = self.model.predict(latents, present, batch.valid)
+            if cached:
+                latents = self._cached_rows(batch, indices)
+            else:
+                latents = self.model.latents(batch.inputs, batch.present)
+            prediction, _, _ = self.model.predict(latents, present, batch.valid, context=batch.context)
         known = batch.known & batch.valid[..., None]
         weight = None if self.weights is None else self.weights(batch.target)
         steps = prediction.shape[1]
@@ -114,10 +122,9 @@ class Supervised(Objective):
         for m, latent in latents.items():
             if latent.logits is not None and "quadrant" not in self.settings.freeze:
                 truth = torch.where(present[..., self.model.names.index(m)], batch.quadrant, -1).flatten()
-                if bool((truth >= 0).any()):
-                    term = cross_entropy(latent.logits.float(), truth, self.quadrant_weights, ignore_index=-1)
-                    total = total + steps * term
-                    losses[f"quadrant_{m}"] = term.detach()
+                term = _cross_entropy(latent.logits.float(), truth, self.quadrant_weights)
+                total = total + steps * term
+                losses[f"quadrant_{m}"] = term.detach()
         optimizer = self.optimizers["model"]
         optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -160,3 +167,15 @@ class Supervised(Objective):
             self.settings.steps,
         )
         return score_clips(self.validation_clips, found, self.dims)
+
+
+def _cross_entropy(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+    """Weighted mean over the rows that have a quadrant (-1: none); 0 if no row has one.
+
+    A zero that carries a gradient, not an absent term: every process must average the same gradients.
+    """
+    weights = logits.new_ones(logits.shape[1]) if weights is None else weights
+    known = truth >= 0
+    truth = truth.clamp(min=0)
+    share = weights[truth] * known
+    return (cross_entropy(logits, truth, reduction="none") * share).sum() / share.sum().clamp(min=1e-12)

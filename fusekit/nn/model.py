@@ -42,6 +42,8 @@ class Model(nn.Module):
 
     Attributes:
         names: modalities in the recipe's order, the order of `present`'s last axis.
+
+    `context` goes to the temporal head as it is: named tensors `(B, T, ...)`, or `(T, ...)` of one clip.
     """
 
     def __init__(self, branches: Mapping[str, Branch], tail: Tail) -> None:
@@ -50,36 +52,54 @@ class Model(nn.Module):
         self.fusion, self.temporal, self.head = tail.fusion, tail.temporal, tail.head
         self.names = tuple(branches)
 
-    def latents(self, inputs: Mapping[str, Tensor]) -> dict[str, Latent]:
-        """`{m: (B, T, *raw)}` -> `{m: Latent}` of N = B*T rows: what stage 2 caches."""
-        return {m: self.branches[m].latent(to_float(inputs[m].flatten(0, 1))) for m in self.names}
+    def latents(self, inputs: Mapping[str, Tensor], present: Tensor) -> dict[str, Latent]:
+        """`{m: (B, T, *raw)}`, `present (B, T, M)` -> `{m: Latent}` of N = B*T rows: what stage 2 caches."""
+        found = {}
+        for i, m in enumerate(self.names):
+            x = to_float(inputs[m].flatten(0, 1))
+            found[m] = self.branches[m].latent(_blank(x, present[..., i]))
+        return found
 
     def features(self, latents: Mapping[str, Latent], shape: tuple[int, int]) -> dict[str, Tensor]:
         """Latents of N = B*T rows -> `{m: (B, T, D_m)}`, `shape` = (B, T)."""
         return {m: self.branches[m].projector(latents[m]).unflatten(0, shape) for m in self.names}
 
     def sequence(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor,
+        state: State | None = None,
+        context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """Features -> prediction `(B, T, K)`, state, trace (`gate`, `attention` where the parts give them)."""
         fused, _, trace = self.fusion(feats, present, valid)
-        y, state, more = self.temporal(fused, valid, None, state)
+        y, state, more = self.temporal(fused, valid, context, state)
         return self.head(y), state, {**trace, **more}
 
     def predict(
-        self, latents: Mapping[str, Latent], present: Tensor, valid: Tensor, state: State | None = None
+        self,
+        latents: Mapping[str, Latent],
+        present: Tensor,
+        valid: Tensor,
+        state: State | None = None,
+        context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """Latents of N = B*T rows, `present (B, T, M)`, `valid (B, T)` -> prediction `(B, T, K)`, state, trace."""
-        return self.sequence(
-            self.features(latents, (present.shape[0], present.shape[1])), present, valid, state
-        )
+        feats = self.features(latents, (present.shape[0], present.shape[1]))
+        return self.sequence(feats, present, valid, state, context)
 
     def forward(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State, Trace]:
         """A batch of raw windows -> prediction `(B, T, K)`, state, trace."""
-        return self.predict(self.latents(batch.inputs), batch.present, batch.valid, state)
+        latents = self.latents(batch.inputs, batch.present)
+        return self.predict(latents, batch.present, batch.valid, state, batch.context)
 
     def predict_last(
-        self, latents: Mapping[str, Latent], present: Tensor, steps: int
+        self,
+        latents: Mapping[str, Latent],
+        present: Tensor,
+        steps: int,
+        context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Trace]:
         """One clip, T rows, `present (T, M)` -> prediction `(T, K)` and trace `(T, ...)` of the last `steps` steps.
 
@@ -90,13 +110,17 @@ class Model(nn.Module):
         index = torch.arange(len(fused), device=fused.device)[:, None]
         index = index + torch.arange(1 - steps, 1, device=fused.device)
         # Steps before the clip's start come first in a window and are invalid, so they leave the state at zero.
-        y, _, trace = self.temporal(fused[index.clamp(min=0)], index >= 0)
+        rows = index.clamp(min=0)
+        y, _, trace = self.temporal(fused[rows], index >= 0, {k: v[rows] for k, v in (context or {}).items()})
         return self.head(y[:, -1]), {**gates, **{k: v[:, -1] for k, v in trace.items()}}
 
-    def predict_carry(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
+    def predict_carry(
+        self, latents: Mapping[str, Latent], present: Tensor, context: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Trace]:
         """One clip, T rows, `present (T, M)` -> prediction `(T, K)`, trace `(T, ...)`; state carried from the clip's start."""
         fused, gates = self._fused(latents, present)
-        y, _, trace = self.temporal(fused[None], present.new_ones(1, len(fused), dtype=torch.bool))
+        valid = present.new_ones(1, len(fused), dtype=torch.bool)
+        y, _, trace = self.temporal(fused[None], valid, {k: v[None] for k, v in (context or {}).items()})
         return self.head(y[0]), {**gates, **{k: v[0] for k, v in trace.items()}}
 
     def _fused(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
@@ -104,3 +128,11 @@ class Model(nn.Module):
             self.features(latents, (1, len(present))), present[None], torch.ones_like(present[None, :, 0])
         )
         return fused[0], {k: v[0] for k, v in trace.items()}
+
+
+def _blank(x: Tensor, present: Tensor) -> Tensor:
+    """`(N, ...)`, `present (B, T)` with N = B*T -> zeros where absent.
+
+    The fusion hides absent features anyway, but a NaN would reach the encoder's gradients as 0 x NaN.
+    """
+    return x.masked_fill(~present.flatten().view(-1, *[1] * (x.dim() - 1)), 0.0)

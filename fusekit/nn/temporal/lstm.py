@@ -47,6 +47,9 @@ class StateLSTM(Temporal):
             state = self.init_state(x.shape[0], x.device, x.dtype)
         outputs, weights = [], []
         everywhere = bool(valid.all()) if not torch.compiler.is_exporting() else True
+        if not everywhere:
+            # Padding is computed and thrown away; blank, as a NaN would reach the weights' gradients as 0 x NaN.
+            x = x.masked_fill(~valid[..., None], 0.0)
         for t in range(x.shape[1]):
             slot, weight = self.slot(state)
             h, c = self.cell(torch.cat([x[:, t], slot.to(x.dtype)], dim=-1), (state["h"], state["c"]))
