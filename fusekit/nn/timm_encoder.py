@@ -21,7 +21,8 @@ class TimmEncoder(Encoder):
         weights: a local safetensors file of a timm state dict; instead of `pretrained`.
 
     Raises:
-        RecipeError: timm has no such model, the weights file is missing or does not fit.
+        RecipeError: timm has no such model, it refuses pictures of this size, the weights file is missing or
+            does not fit.
     """
 
     def __init__(
@@ -40,17 +41,25 @@ class TimmEncoder(Encoder):
             raise RecipeError("encoder timm: give either `pretrained: true` or `weights: FILE`, not both.")
         # The builder checks shapes on the meta device, where nothing may be fetched.
         on_meta = torch.empty(0).device.type == "meta"
-        self.net: nn.Module = timm.create_model(
-            model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0]
-        )
+        # Models with a position per patch are built for one size; convolutional ones take any, and no such argument.
+        published = timm.get_pretrained_cfg(model)
+        sized = {}
+        if published and published.fixed_input_size and published.input_size[1:] != tuple(raw_shape[1:]):
+            sized["img_size"] = tuple(raw_shape[1:])
+        try:
+            self.net: nn.Module = timm.create_model(
+                model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0], **sized
+            )
+        except (AssertionError, TypeError, ValueError) as error:
+            raise RecipeError(f"encoder timm: '{model}' refuses windows {tuple(raw_shape)}: {error}") from error
         if weights and not on_meta:
             self._load(Path(weights))
         config = self.net.pretrained_cfg
         mean, std = list(config.get("mean", (0.5,) * 3)), list(config.get("std", (0.5,) * 3))
         if len(mean) != raw_shape[0]:
             mean, std = [sum(mean) / len(mean)] * raw_shape[0], [sum(std) / len(std)] * raw_shape[0]
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         # `num_features` is not the pooled width of models with a convolutional head; this attribute is.
         self.out_shape = (int(self.net.head_hidden_size),)
 
@@ -60,7 +69,11 @@ class TimmEncoder(Encoder):
         if not path.is_file():
             raise RecipeError(f"encoder timm: weights file '{path}' does not exist.")
         state = {k: v for k, v in load_file(path).items() if k in self.net.state_dict()}
-        missing = self.net.load_state_dict(state, strict=False).missing_keys
+        try:
+            missing = self.net.load_state_dict(state, strict=False).missing_keys
+        except RuntimeError as error:  # a shape differs
+            first = str(error).strip().splitlines()[1].strip()
+            raise RecipeError(f"encoder timm: '{path}' does not fit the model: {first}") from error
         if missing:
             raise RecipeError(
                 f"encoder timm: '{path}' does not fit the model: {len(missing)} tensors are missing, first '{missing[0]}'."

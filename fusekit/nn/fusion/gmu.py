@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fusekit.contracts import Fusion, State, Trace
+from fusekit.errors import RecipeError
 from fusekit.nn.fusion.masking import blank_absent, empty_rows
 from fusekit.nn.init import paper_init
 
@@ -26,12 +27,19 @@ class GMU(Fusion):
         dim: width of the fused features.
         gate: `scalar`, one gate per step (needed by the paper's threshold analysis), or `vector`, one per unit; the trace
             then holds the mean over units.
+
+    Raises:
+        RecipeError: there is only one modality, so nothing to gate.
     """
 
     def __init__(
         self, in_dims: Mapping[str, int], *, dim: int = 512, gate: Literal["scalar", "vector"] = "scalar"
     ) -> None:
         super().__init__()
+        if len(in_dims) < 2:
+            raise RecipeError(
+                f"fusion gmu weighs two or more modalities; the recipe has {', '.join(in_dims)}. Use {{name: none}}."
+            )
         self.names = tuple(in_dims)
         self.out_dim = dim
         self.units = dim if gate == "vector" else 1
