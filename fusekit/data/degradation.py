@@ -1,0 +1,126 @@
+"""Artificial damage that a denoising encoder learns to undo (spec 4.3 for pictures, 4.4 for spectrograms).
+
+With probability 1/2 nothing is done, else one of the kinds, equally likely, at one of its strengths, equally
+likely. Lengths are stated for pictures of 128 pixels and scale with the picture. Values are clipped, never
+wrapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusekit.contracts import Degradation
+
+NOMINAL_PX = 128
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as image libraries convert to grey
+
+
+class PictureDegradation(Degradation):
+    """Six kinds of damage to pictures `(N, 3, H, W)` in -1..1 (spec 4.3).
+
+    Down-sampling (halved 1, 2 or 3 times and resized back), Gaussian blur (sigma 1, 3, 5 px at 128), Gaussian
+    noise (variance .001, .005, .01 on a 0..1 scale), brightness (factor .75, 1.25, 1.5 on a 0..1 scale),
+    grey-scale, and a white grid (cells of H//7 by W//12 px, a rectangle of half the cell's sides in each).
+
+    Args:
+        probability: share of the rows that are damaged.
+    """
+
+    kinds: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "down-sample": (1, 2, 3),
+        "blur": (1, 3, 5),
+        "noise": (0.001, 0.005, 0.01),
+        "brightness": (0.75, 1.25, 1.5),
+        "grey": (1,),
+        "occlusion": (1,),
+    }
+    grid_value: ClassVar[float] = 1.0
+
+    def __init__(self, *, probability: float = 0.5) -> None:
+        self.probability = probability
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        draws = np.stack([rng.random(3) for rng in rngs])
+        names = list(self.kinds)
+        kind = (draws[:, 1] * len(names)).astype(int)
+        count = np.array([len(self.kinds[name]) for name in names])[kind]
+        strength = (draws[:, 2] * count).astype(int)
+        group = np.where(draws[:, 0] < self.probability, kind * 3 + strength, -1)
+        out = x.clone()
+        for value in np.unique(group[group >= 0]):
+            rows = np.flatnonzero(group == value)
+            name = names[value // 3]
+            at = torch.from_numpy(rows).to(x.device)
+            out[at] = self.damage(x[at], name, self.kinds[name][value % 3], [rngs[i] for i in rows.tolist()])
+        return out
+
+    def damage(self, x: Tensor, kind: str, strength: float, rngs: Sequence[np.random.Generator]) -> Tensor:
+        """One kind of damage at one of its strengths to every row of `x (N, C, H, W)`."""
+        height, width = x.shape[-2:]
+        if kind in ("down-sample", "blur"):
+            rows, columns = (_matrix(kind, strength, size).to(x.device) for size in (height, width))
+            return (rows @ x.float() @ columns.T).to(x.dtype)
+        if kind == "noise":
+            noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
+            scaled = torch.from_numpy(noise).to(x.device) * (
+                2 * strength**0.5
+            )  # the range -1..1 is twice 0..1
+            return (x + scaled).clamp(-1, 1).to(x.dtype)
+        if kind == "brightness":
+            return ((x + 1) * strength - 1).clamp(-1, 1)
+        if kind == "grey":
+            luma = torch.tensor(_LUMA, device=x.device, dtype=x.dtype)
+            return torch.einsum("nchw,c->nhw", x, luma)[:, None].expand_as(x)
+        return x.masked_fill(occlusion_grid(height, width).to(x.device), self.grid_value)
+
+
+class SpectrogramDegradation(PictureDegradation):
+    """Damage to spectrograms `(N, C, mels, columns)` in -1..1 whose C channels are copies (spec 4.4; ours).
+
+    Down-sampling, blur, noise, brightness (a level change) and the grid at the strengths of pictures. The
+    grid is filled
+    with the floor, -1: a mask in time and frequency. One channel is damaged and replicated.
+
+    Args:
+        probability: share of the rows that are damaged.
+    """
+
+    kinds = {name: s for name, s in PictureDegradation.kinds.items() if name != "grey"}
+    grid_value = -1.0
+
+    def damage(self, x: Tensor, kind: str, strength: float, rngs: Sequence[np.random.Generator]) -> Tensor:
+        return super().damage(x[:, :1], kind, strength, rngs).expand_as(x)
+
+
+def occlusion_grid(height: int, width: int) -> Tensor:
+    """`(H, W)` bool: rectangles of half a cell's sides at the upper left of each cell of H//7 by W//12 px."""
+    cell_h, cell_w = max(height // 7, 2), max(width // 12, 2)
+    rows = torch.arange(height) % cell_h < cell_h // 2
+    columns = torch.arange(width) % cell_w < cell_w // 2
+    return rows[:, None] & columns[None]
+
+
+@lru_cache(maxsize=64)
+def _matrix(kind: str, strength: float, size: int) -> Tensor:
+    """`(size, size)`: what down-sampling or blur does along one axis. Both are linear and separable, so that
+    two products per picture do all of it."""
+    eye = torch.eye(size)[None]
+    if kind == "down-sample":
+        small = F.interpolate(eye, size=max(size // 2 ** int(strength), 1), mode="area")
+        return F.interpolate(small, size=size, mode="linear", align_corners=False)[0].T.contiguous()
+    sigma = strength * size / NOMINAL_PX
+    reach = max(int(np.ceil(3 * sigma)), 1)
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    matrix = torch.zeros(size, size)
+    for offset, weight in zip(offsets.tolist(), (weights / weights.sum()).tolist(), strict=True):
+        source = (torch.arange(size) + offset).clamp(0, size - 1)  # the edge goes on outside
+        matrix[torch.arange(size), source] += weight
+    return matrix
