@@ -116,7 +116,7 @@ class RavdessCorpus(Corpus):
             reasons = "; ".join(f"{r.where}: {r.reason}" for r in skipped.all()[:3])
             raise DataError(
                 f"{self.root}: no RAVDESS speech with {' or '.join(modalities)} can be used. Unpack the "
-                f"archives so that files like Actor_01/03-01-05-01-02-01-01.wav lie below it. {reasons}".strip()
+                f"archives so that Actor_01/03-01-05-01-02-01-01.wav etc. lie below. {reasons}".strip()
             )
         kind = f"excerpt with labels.csv, {self.faces}" if excerpt else "published folders"
         people = len({c.subject for c in clips})
