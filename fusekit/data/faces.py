@@ -73,9 +73,8 @@ class FaceTracker:
                 and self._detect(rgb, grey, time_s) == DETECTED
             ):
                 state = DETECTED
-        if self._box is None:
-            return Sighting(None, NONE)
-        return Sighting(self._smooth(elapsed), state)
+        tight = self.tight
+        return Sighting(None, NONE) if tight is None else Sighting(self._smooth(tight, elapsed), state)
 
     def _detect(self, rgb: np.ndarray, grey: np.ndarray, time_s: float) -> int:
         self._tried_s = time_s
@@ -117,10 +116,16 @@ class FaceTracker:
         self._box = self._box + (dx, dy, dx, dy)
         return True
 
-    def _smooth(self, elapsed: float) -> np.ndarray:
-        assert self._box is not None
+    @property
+    def tight(self) -> np.ndarray | None:
+        """`(4,)` tight box of the last frame before smoothing, or None."""
+        if self._box is None:
+            return None
         width, height = self._box[2] - self._box[0], self._box[3] - self._box[1]
-        tight = self._box + np.array(self.detector.to_tight) * (width, height, width, height)
+        return self._box + np.array(self.detector.to_tight) * (width, height, width, height)
+
+    def _smooth(self, tight: np.ndarray, elapsed: float) -> np.ndarray:
+        width = float(tight[2] - tight[0])
         if self._steady is None or self.smooth_s == 0:
             self._steady = tight
         else:
