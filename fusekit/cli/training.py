@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fusekit.cli.options import Device, DeviceName, Overrides, Plugins, load_recipe, load_registry
+
+if TYPE_CHECKING:
+    from fusekit.registry import Registry
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `fusekit train`.")]
 
@@ -54,20 +57,23 @@ def train(
         folder = run or _default_folder(loaded.name)
         if not is_worker():  # else the first process may already have begun the run
             _must_be_free(folder)
-    if devices > 1 and not is_worker():
-        named = run is not None or resume is not None
-        code = launch(devices, [*sys.argv[1:], *([] if named else ["--run", str(folder)])], device.value)
-        if code:
-            raise typer.Exit(code)
-        return
-    from fusekit.runs import train as start
-
-    files = [str(file) for file in plugin or []]
-    going_on = resume is not None
+    registry = load_registry(plugin)
     try:
-        start(
-            loaded, load_registry(plugin), run_dir=folder, device=device.value, resume=going_on, plugins=files
-        )
+        if devices > 1 and not is_worker():
+            named = run is not None or resume is not None
+            words = [*sys.argv[1:], *([] if named else ["--run", str(folder)])]
+            code = launch(devices, words, device.value)
+            if code:
+                raise typer.Exit(code)
+        else:
+            from fusekit.runs import train as start
+
+            files = [str(file) for file in plugin or []]
+            going_on = resume is not None
+            start(loaded, registry, run_dir=folder, device=device.value, resume=going_on, plugins=files)
+        if not is_worker():
+            _score(folder, registry, device, final=False)
+            typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")
     except KeyboardInterrupt:
         if (folder / "recipe.yaml").is_file():
             typer.echo(f"\nGo on with: fusekit train --resume {folder}", err=True)
@@ -89,9 +95,18 @@ def evaluate(
       fusekit evaluate runs/demo-20260131-101500
       fusekit evaluate runs/demo-20260131-101500 --final
     """
-    from fusekit.runs import evaluate as score
+    _score(_existing(run), load_registry(plugin), device, final=final)
 
-    score(_existing(run), load_registry(plugin), final=final, device=device.value)
+
+def _score(folder: Path, registry: Registry, device: Device, *, final: bool) -> None:
+    """Predictions, metrics, figures and report of a trained run; its metrics table on stdout."""
+    from fusekit.runs import open_run
+    from fusekit.study.assess import assess
+    from fusekit.study.summary import show_metrics
+
+    opened = open_run(folder, registry, device.value)
+    show_metrics(assess(opened, final=final, say=lambda text: typer.echo(text, err=True)))
+    typer.echo(f"report: {folder / 'report.html'}")
 
 
 def _default_folder(recipe: str) -> Path:
