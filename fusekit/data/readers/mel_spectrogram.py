@@ -213,6 +213,7 @@ class LiveMel:
             )
         self.reader = reader
         self._rest = np.zeros(reader.n_fft // 2, np.float32)  # samples from the next column's start on
+        self._gap = 0  # samples still to come that no column looks at (a hop longer than the Fourier window)
         self._seen = 0
         self._next = 0  # columns computed so far
         self._first = 0  # column that the first kept one is
@@ -224,22 +225,28 @@ class LiveMel:
         """`(n,)` float samples, the next of the stream; n may be 0."""
         if self._over:
             raise ValueError("the stream was finished; start a new LiveMel for the next one")
-        samples = np.asarray(samples, np.float32)
         self._seen += len(samples)
-        self._rest = np.concatenate([self._rest, samples])
+        self._append(np.asarray(samples, np.float32))
         self._analyse((len(self._rest) - self.reader.n_fft) // self.reader.hop + 1)
 
     def finish(self) -> None:
         """The sound is over: windows that reach beyond its end become ready, padded as the reader says."""
         self._over = True
-        self._rest = np.concatenate([self._rest, np.zeros(self.reader.n_fft // 2, np.float32)])
+        self._append(np.zeros(self.reader.n_fft // 2, np.float32))
         self._analyse(1 + self._seen // self.reader.hop - self._next)
+
+    def _append(self, samples: np.ndarray) -> None:
+        skipped = min(self._gap, len(samples))
+        self._gap -= skipped
+        self._rest = np.concatenate([self._rest, samples[skipped:]])
 
     def _analyse(self, count: int) -> None:
         if count <= 0:
             return
         db, loud = self.reader.analyse(self._rest, count)
-        self._rest = self._rest[count * self.reader.hop :]
+        used = count * self.reader.hop
+        self._gap = max(0, used - len(self._rest))
+        self._rest = self._rest[used:]
         peak = np.maximum(np.maximum.accumulate(db.max(axis=1)), self._peak)
         self._peak = peak[-1]
         self._blocks.append((db, peak, loud))
