@@ -10,6 +10,7 @@ import numpy as np
 from fusekit.engine.metrics import scores
 from fusekit.study.canvas import ABSENT_COLOUR, DAMAGE_COLOURS, DIM_COLOURS, MODALITY_COLOURS, TRUTH, canvas
 from fusekit.study.gates import damaged_modalities, gate_separation
+from fusekit.study.stretches import Stretch, stretches_of
 from fusekit.study.table import Table, attention_of, dims_of, modalities_of, of_clip
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def traces(table: Table, clip: str, path: Path) -> Path:
     """
     rows = of_clip(table, clip)
     time, dims = rows["time_s"], dims_of(rows)
-    gates, bands, attention = modalities_of(rows, "gate_"), _bands(rows), attention_of(rows)
+    gates, bands, attention = modalities_of(rows, "gate_"), stretches_of(rows), attention_of(rows)
     heights = [1.7] * len(dims) + [1.0] * bool(gates) + [0.16 * len(bands) + 0.1] * bool(bands)
     heights += [0.9] * (attention is not None)
     with canvas(11, sum(heights) + 0.25 * len(heights) + 0.6) as (figure, save):
@@ -40,7 +41,7 @@ def traces(table: Table, clip: str, path: Path) -> Path:
         if gates:
             _gate(axes.pop(0), rows, gates)
         if bands:
-            _draw_bands(axes.pop(0), time, bands)
+            _draw_bands(axes.pop(0), bands)
         if attention is not None:
             _attention(figure, axes.pop(0), time, attention)
         last.set_xlabel("time [s]")
@@ -110,33 +111,14 @@ def _gate(axis: Axes, rows: Table, gates: list[str]) -> None:
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=len(gates), borderaxespad=0)
 
 
-def _bands(rows: Table) -> dict[str, np.ndarray]:
-    """Per modality `(T,)`: 0 sound, 1.. strength of damage, -1 absent; modalities always 0 are left out."""
-    bands = {}
-    for m in dict.fromkeys(modalities_of(rows, "present_") + damaged_modalities(rows)):
-        state = np.nan_to_num(rows.get(f"{m}_damage", np.zeros(len(rows["time_s"]))))
-        if f"present_{m}" in rows:
-            state = np.where(rows[f"present_{m}"] == 0, -1, state)
-        if state.any():
-            bands[m] = state
-    return bands
-
-
-def _draw_bands(axis: Axes, time: np.ndarray, bands: dict[str, np.ndarray]) -> None:
+def _draw_bands(axis: Axes, bands: dict[str, list[Stretch]]) -> None:
     from matplotlib.patches import Patch
 
-    strongest = max(3.0, *(state.max() for state in bands.values()))
     shown: dict[str, str] = {}
-    for row, state in enumerate(bands.values()):
-        edges = np.flatnonzero(np.diff(state)) + 1
-        for a, b in zip([0, *edges], [*edges, len(state)], strict=True):
-            if state[a] == 0:
-                continue
-            level = min(len(DAMAGE_COLOURS) - 1, int(np.ceil(state[a] / strongest * 3)) - 1)
-            colour = ABSENT_COLOUR if state[a] < 0 else DAMAGE_COLOURS[level]
-            shown["absent" if state[a] < 0 else f"damage {state[a]:g}"] = colour
-            end = time[b] if b < len(time) else time[-1]
-            axis.barh(row, end - time[a], left=time[a], height=0.8, color=colour, lw=0)
+    for row, stretches in enumerate(bands.values()):
+        for s in stretches:
+            shown[s.name] = ABSENT_COLOUR if s.level < 0 else DAMAGE_COLOURS[s.level]
+            axis.barh(row, s.stop_s - s.start_s, left=s.start_s, height=0.8, color=shown[s.name], lw=0)
     axis.set_yticks(range(len(bands)), list(bands))
     axis.set_ylim(len(bands) - 0.5, -0.5)
     axis.grid(visible=False)
