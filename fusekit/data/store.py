@@ -33,7 +33,17 @@ MAPPED_BYTES = 1 << 20
 """Arrays from this size on stay on disk behind a memory map, smaller ones are read."""
 
 
-@lru_cache(maxsize=384)  # each map holds a file descriptor, and a process usually has 1024
+def _most_maps() -> int:
+    """Each map holds a file handle; leave two thirds of a process's handles to others."""
+    try:
+        import resource  # POSIX only
+    except ImportError:
+        return 384
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(384, soft // 3) if soft > 0 else 384
+
+
+@lru_cache(maxsize=_most_maps())
 def _mapped(path: str) -> np.ndarray:
     array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
