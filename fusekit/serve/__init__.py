@@ -1,0 +1,1 @@
+"""Trained runs at work: predictions for files and streams, and annotated copies of videos."""

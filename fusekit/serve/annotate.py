@@ -1,0 +1,172 @@
+"""A copy of a video with what the model sees and says drawn in, in step with its sound.
+
+Frames keep their own times, variable rates included, and stand upright. Sound packets are copied as they are where an
+MP4 file can hold them; other sound is encoded again as AAC, mono.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from fusekit.data.labels import scale
+from fusekit.data.media import probe, read_audio, read_video
+from fusekit.errors import DataError
+from fusekit.serve.overlay import Scene, draw
+from fusekit.serve.predictor import FilePrediction
+
+CLOCK = 90_000
+"""Ticks a second of the written video: common rates and milliseconds are whole numbers of it."""
+READABLE_PX = 360
+"""Smaller pictures are enlarged (by a whole number) until their shorter side is at least half of this."""
+TRAIL_S = 2.0
+AAC_HZ = 48_000
+AAC_BLOCK = 1024
+COPIED = frozenset({"aac", "alac", "mp3", "opus", "ac3", "eac3"})
+_CLEAN = frozenset({"mp4", "mov", "matroska"})
+"""Containers whose packets carry their headers apart, as MP4 wants them."""
+
+Progress = Callable[[int, int], None]
+
+
+def annotate(found: FilePrediction, out: Path, progress: Progress | None = None) -> Path:
+    """Write `out` (MP4: H.264 and the sound) with face box, valence-arousal needle and gate drawn into `found`'s video.
+
+    A reader sees the old file or the new one, never a part.
+
+    Raises:
+        DataError: there is no video, it is damaged, or `out` cannot be written.
+    """
+    if found.video is None:
+        raise DataError(f"{found.file} has no picture to draw into; --video needs a video file.")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            _write(container, found, progress)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(out)
+    except (OSError, av.error.FFmpegError) as error:
+        raise DataError(f"cannot write the video '{out}': {getattr(error, 'strerror', None) or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return out
+
+
+def scene_at(found: FilePrediction, time_s: float) -> Scene:
+    """What is known at `time_s`: the latest step at or before it, and the face box of the latest frame looked at."""
+    row = max(int(np.searchsorted(found.times, time_s + 1e-3, side="right")) - 1, 0)
+    point, trail = None, np.zeros((0, 2))
+    if {"valence", "arousal"} <= set(found.dims):
+        columns = [found.dims.index("valence"), found.dims.index("arousal")]
+        begin = int(np.searchsorted(found.times, found.times[row] - TRAIL_S))
+        trail = scale(found.prediction[begin : row + 1, columns], found.label_range).astype(np.float64)
+        trail, point = trail[:-1], trail[-1]
+    gate = found.trace.get("gate")
+    return Scene(
+        point=point,
+        trail=trail,
+        texts=[f"{dim} {value:+.2f}" for dim, value in zip(found.dims, found.prediction[row], strict=True)],
+        present={m: bool(found.present[row, i]) for i, m in enumerate(found.modalities)},
+        gate={} if gate is None else {m: float(gate[row, i]) for i, m in enumerate(found.modalities)},
+        box=None if found.face is None else found.face.at(time_s),
+    )
+
+
+def _write(container: Any, found: FilePrediction, progress: Progress | None) -> None:
+    assert found.video is not None
+    info = probe(found.video)
+    video: Any = None
+    sound: Iterator[tuple[float, Any]] = iter(())
+    waiting: tuple[float, Any] | None = None
+    last_tick = -1
+    for number, picture in enumerate(read_video(found.video)):
+        frame, enlarged = _readable(picture.rgb)
+        if video is None:
+            # Both tracks must be there before the first packet is written.
+            video = _video_track(container, frame, info.fps)
+            sound = _sound(container, found)
+            waiting = next(sound, None)
+        scene = scene_at(found, picture.time_s)
+        if scene.box is not None:
+            scene.box = scene.box * enlarged
+        draw(frame, scene)
+        encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        # Two frames may carry one stamp; a track may not.
+        last_tick = max(round(picture.time_s * CLOCK), last_tick + 1)
+        encoded.pts, encoded.time_base = last_tick, Fraction(1, CLOCK)
+        container.mux(video.encode(encoded))
+        while waiting is not None and waiting[0] <= picture.time_s:
+            container.mux(waiting[1])
+            waiting = next(sound, None)
+        if progress is not None:
+            progress(min(number + 1, info.frames), info.frames)
+    container.mux(video.encode(None))
+    while waiting is not None:
+        container.mux(waiting[1])
+        waiting = next(sound, None)
+
+
+def _video_track(container: Any, frame: np.ndarray, fps: float) -> Any:
+    rate = Fraction(fps or 25.0).limit_denominator(1001)
+    track = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+    track.height, track.width = frame.shape[:2]
+    track.pix_fmt = "yuv420p"
+    track.codec_context.time_base = Fraction(1, CLOCK)
+    return track
+
+
+def _readable(rgb: np.ndarray) -> tuple[np.ndarray, int]:
+    """`(H, W, 3)` -> a copy with even sides, enlarged if it is tiny, and by how much."""
+    times = max(1, round(READABLE_PX / min(rgb.shape[:2])))
+    big = cv2.resize(rgb, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR) if times > 1 else rgb.copy()
+    odd_y, odd_x = big.shape[0] % 2, big.shape[1] % 2
+    if odd_y or odd_x:
+        big = cv2.copyMakeBorder(big, 0, odd_y, 0, odd_x, cv2.BORDER_REPLICATE)
+    return big, times
+
+
+def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]:
+    """The sound track, opened at once; packets with their times, in order."""
+    if found.sound is None:
+        return iter(())
+    source = av.open(f"file:{found.sound}", options={"protocol_whitelist": "file"})
+    kinds = set(source.format.name.split(","))
+    track = source.streams.audio[0] if source.streams.audio else None
+    if found.sound == found.video and track is not None and track.codec_context.name in COPIED and kinds & _CLEAN:
+        return _copied(source, track, container.add_stream_from_template(track))
+    source.close()
+    mono = container.add_stream("aac", rate=AAC_HZ, layout="mono")
+    return _encoded(read_audio(found.sound, AAC_HZ), mono)
+
+
+def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]:
+    # As `fusekit.data.media` has it: zero is the earliest start of both tracks, and not below the container's zero.
+    starts = [s.start_time * s.time_base for s in (track, source.streams.video[0]) if s.start_time is not None]
+    zero = max(Fraction(0), min(starts, default=Fraction(0)))
+    with source:
+        for packet in source.demux(track):
+            if packet.dts is None:  # the flush at the end
+                continue
+            shift = round(zero / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = target
+            yield float(packet.dts * packet.time_base), packet
+
+
+def _encoded(samples: np.ndarray, track: Any) -> Iterator[tuple[float, Any]]:
+    for begin in range(0, len(samples), AAC_BLOCK):
+        block = av.AudioFrame.from_ndarray(samples[None, begin : begin + AAC_BLOCK], format="fltp", layout="mono")
+        block.sample_rate, block.pts, block.time_base = AAC_HZ, begin, Fraction(1, AAC_HZ)
+        for packet in track.encode(block):
+            yield begin / AAC_HZ, packet
+    for packet in track.encode(None):
+        yield len(samples) / AAC_HZ, packet

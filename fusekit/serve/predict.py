@@ -1,0 +1,160 @@
+"""`fusekit predict`: recordings in; a table, a figure or an annotated video out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from fusekit.data.media import probe
+from fusekit.engine.progress import BarProgress
+from fusekit.errors import DataError, FusekitError, MissingExtraError
+from fusekit.registry import Registry
+from fusekit.runs import open_run
+from fusekit.serve.predictor import FilePrediction, Predictor
+from fusekit.study.table import SUFFIXES, write_table
+
+SHOWN_ROWS = 10
+
+
+def predict_files(
+    run_dir: Path,
+    registry: Registry,
+    files: Sequence[Path],
+    *,
+    out: Path | None = None,
+    plot: Path | None = None,
+    video: Path | None = None,
+    device: str = "auto",
+) -> list[FilePrediction]:
+    """Predict recordings with a run; without `out`, `plot` or `video` a summary is printed.
+
+    Args:
+        out: table of every step of every file (`FilePrediction.columns`), CSV, Parquet or JSON by suffix.
+        plot: PNG of the traces; video: MP4 with face box, needle and gate drawn in. Either takes one file.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        FusekitError: the request makes no sense (before any work); a file cannot be predicted (after the others are
+            done and written).
+    """
+    files = [Path(f) for f in files]
+    _check_request(files, out, plot, video)
+    found: list[FilePrediction] = []
+    failed: list[str] = []
+    with BarProgress() as progress:
+        predictor = Predictor(open_run(run_dir, registry, device))
+        for file in files:
+            try:
+                one = predictor.predict_file(file, progress=progress.counter(f"predicting {file.name}"))
+            except DataError as error:
+                if len(files) == 1:
+                    raise
+                failed.append(str(error))
+                progress.say(f"left out: {error}")
+                continue
+            for note in one.notes:
+                progress.say(f"{file}: {note}")
+            found.append(one)
+        if found and out is not None:
+            write_table(out, _stacked(found))
+            progress.say(f"{sum(len(f.times) for f in found)} steps of {len(found)} files -> {out}")
+        if found and plot is not None:
+            progress.say(f"traces -> {_plot(found[0], plot)}")
+        if found and video is not None:
+            from fusekit.serve.annotate import annotate
+
+            drawn = annotate(found[0], video, progress.counter(f"drawing {video.name}"))
+            progress.say(f"annotated copy -> {drawn}")
+    if found and out is None and plot is None and video is None:
+        _print(found)
+    if failed:
+        raise DataError(f"{len(failed)} of {len(files)} files could not be predicted:\n  " + "\n  ".join(failed))
+    return found
+
+
+def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, video: Path | None) -> None:
+    """Everything that would come to light only after the work."""
+    wanted = (("--out", out, SUFFIXES), ("--plot", plot, (".png",)), ("--video", video, (".mp4",)))
+    inputs = {f.resolve() for f in files}
+    for option, path, suffixes in wanted:
+        if path is None:
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise FusekitError(f"{option} {path}: the name must end in {' or '.join(suffixes)}.")
+        if path.resolve() in inputs:
+            raise FusekitError(f"{option} {path}: this is one of the recordings; choose another name.")
+        if path.is_dir():
+            raise FusekitError(f"{option} {path}: is a folder; name a file.")
+        if option != "--out" and len(files) > 1:
+            raise FusekitError(f"{option} takes one recording, and {len(files)} are given; run it once for each.")
+    if not files:
+        raise FusekitError("name at least one video or sound file.")
+    if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise MissingExtraError(f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv.")
+    if video is not None and files[0].is_file() and not probe(files[0]).has_video:
+        raise DataError(f"--video {video}: {files[0]} has no picture to draw into.")
+
+
+def _stacked(found: Sequence[FilePrediction]) -> dict[str, np.ndarray]:
+    tables = [f.columns() for f in found]
+    return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+
+
+def _plot(one: FilePrediction, path: Path) -> Path:
+    from fusekit.study.trace_figures import traces
+
+    table = one.columns()
+    name = Path(one.file).name
+    table["clip"] = np.full(len(one.times), name)
+    table |= {f"{dim}_true": np.full(len(one.times), np.nan) for dim in one.dims}
+    return traces(table, name, path)
+
+
+def _print(found: Sequence[FilePrediction]) -> None:
+    """A row per file; for a single file also steps spread evenly over it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    first = found[0]
+    gated = "gate" in first.trace
+    low, high = first.label_range
+    table = Table(title=f"mean and sd over the steps, labels {low:g} to {high:g}")
+    for name in ("file", "seconds", "steps", *first.dims):
+        table.add_column(name, justify="left" if name == "file" else "right", overflow="fold")
+    for m in first.modalities:
+        table.add_column(f"{m} present", justify="right")
+        if gated:
+            table.add_column(f"gate {m}", justify="right")
+    for one in found:
+        cells = [one.file, f"{one.times[-1]:.1f}", str(len(one.times))]
+        cells += [f"{column.mean():+.2f} ± {column.std():.2f}" for column in one.prediction.T]
+        for i in range(len(one.modalities)):
+            cells.append(f"{one.present[:, i].mean():.0%}")
+            if gated:
+                cells.append(f"{one.trace['gate'][:, i].mean():.2f}")
+        table.add_row(*cells)
+    console.print(table)
+    if len(found) == 1:
+        console.print(_some_steps(first))
+
+
+def _some_steps(one: FilePrediction) -> object:
+    from rich.table import Table
+
+    rows = np.unique(np.linspace(0, len(one.times) - 1, SHOWN_ROWS).round().astype(int))
+    table = Table(title=f"{len(rows)} of {len(one.times)} steps; --out FILE.csv writes all")
+    columns = {k: v for k, v in one.columns().items() if k != "file" and not k.startswith("attention_")}
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            *(
+                ("yes" if v[row] else "no") if v.dtype == bool else f"{v[row]:.2f}" if k == "time_s" else f"{v[row]:+.3f}"
+                for k, v in columns.items()
+            )
+        )
+    return table

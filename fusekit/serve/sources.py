@@ -1,0 +1,120 @@
+"""Which file serves which modality, with which reader: a user's recording comes without a manifest."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusekit import build
+from fusekit.contracts import Reader, Source
+from fusekit.data.media import probe
+from fusekit.errors import DataError
+from fusekit.registry import Kind
+from fusekit.runs import Run
+
+FALLBACK_DETECTOR = "haar"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What one recording offers to a recipe.
+
+    Attributes:
+        given: a source per modality that the recording has.
+        absent: why each other modality is missing.
+        video: the file with a picture, if there is one; sound: the one with sound.
+    """
+
+    given: dict[str, Source]
+    absent: dict[str, str]
+    video: Path | None = None
+    sound: Path | None = None
+
+
+def find_sources(
+    file: Path | Mapping[str, Path], readers: Mapping[str, Reader], boxes: Path | None
+) -> Sources:
+    """Files -> sources of the recipe's modalities.
+
+    Args:
+        file: one video or sound file, which serves every modality whose reader opens what it holds, or
+            `{modality: file}`.
+        boxes: CSV of face boxes for the modalities that read the picture.
+
+    Raises:
+        DataError: a file is missing, empty or no medium; it serves none of the modalities; a modality is unknown.
+    """
+    if isinstance(file, Mapping):
+        unknown = sorted(set(file) - set(readers))
+        if unknown:
+            raise DataError(f"the run has no modality {', '.join(unknown)}; it has {', '.join(readers)}.")
+        chosen = {m: Path(file[m]) for m in readers if m in file}
+        absent = {m: "no file was given for it" for m in readers if m not in file}
+    else:
+        chosen, absent = dict.fromkeys(readers, Path(file)), {}
+    held = {path: _mediums(path) for path in chosen.values()}
+    given: dict[str, Source] = {}
+    for m, path in chosen.items():
+        medium = readers[m].medium
+        if medium in held[path]:
+            given[m] = Source(path, boxes=boxes if medium == "video" else None)
+        else:
+            absent[m] = f"{path.name} has no {'picture' if medium == 'video' else 'sound'}"
+    if not given:
+        raise DataError(f"nothing to predict from: {'; '.join(f'{m}: {why}' for m, why in absent.items())}.")
+    return Sources(
+        given,
+        absent,
+        video=next((p for p, kinds in held.items() if "video" in kinds), None),
+        sound=next((p for p, kinds in held.items() if "audio" in kinds), None),
+    )
+
+
+def _mediums(path: Path) -> set[str]:
+    if not path.is_file():
+        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name video or sound files.")
+    try:
+        info = probe(path)
+    except DataError as fault:
+        what = "a video or sound file that can be decoded" if path.stat().st_size else "a recording: it is empty (0 bytes)"
+        raise DataError(f"{path}: not {what}. Replace it with a whole copy.") from fault
+    return {medium for medium, held in (("video", info.has_video), ("audio", info.has_audio)) if held}
+
+
+def usable_readers(run: Run, boxes: Path | None = None) -> tuple[dict[str, Reader], list[str]]:
+    """The run's readers, with a detector of our own where the corpus gave the face boxes; and what to say of it."""
+    readers, notes = {}, []
+    for m, reader in run.readers.items():
+        if getattr(reader, "detector", None) == "boxes" and boxes is None:
+            reader = copy.copy(reader)
+            entry = run.registry.get(Kind.DETECTOR, FALLBACK_DETECTOR)
+            reader.detector = FALLBACK_DETECTOR  # type: ignore[attr-defined]
+            reader.use_detector(run.registry.load(entry)())  # type: ignore[attr-defined]
+            notes.append(
+                f"{m}: the run was trained with face boxes given by its corpus; here the {FALLBACK_DETECTOR} detector "
+                "finds the face, whose crops may differ a little"
+            )
+        readers[m] = reader
+    return readers, notes
+
+
+def label_range(run: Run) -> tuple[float, float]:
+    """The range of the labels that the run was trained on.
+
+    Raises:
+        DataError: the run does not say, and its corpus is not on this machine.
+    """
+    for name in ("provenance.json", "metrics.json"):
+        stored = run.folder / name
+        facts: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+        if "label_range" in facts:
+            low, high = facts["label_range"]
+            return float(low), float(high)
+    corpus = build.build_corpus(run.recipe, run.registry)
+    columns = sorted({v.source or m for m, v in run.recipe.modalities.items()})
+    corpus.load(columns, run.recipe.target.dims)
+    return corpus.label_range
