@@ -73,13 +73,22 @@ def _target(
     target: str, changes: list[str], registry: Registry
 ) -> tuple[Any, list[str], list[str], dict[str, str] | None]:
     """Corpus, modalities, target dimensions; and, where a recipe names readers, each modality's medium."""
+    from fusekit.errors import DataError
     from fusekit.recipe.load import bundled, load
+    from fusekit.registry import nearest
 
     names, dims = ["face", "voice"], ["valence", "arousal"]
     if target.endswith(".csv"):
         return _corpus("manifest", {"path": target}, changes, registry), _columns(Path(target)), dims, None
-    if target in registry.names("corpus") and target not in bundled() and not Path(target).is_file():
-        return _corpus(target, {}, changes, registry), names, dims, None
+    corpora = registry.names("corpus")
+    if not Path(target).is_file() and target not in bundled():
+        if target in corpora:
+            return _corpus(target, {}, changes, registry), names, dims, None
+        known = sorted({*corpora, *bundled()})
+        raise DataError(
+            f"{target}: no manifest (.csv), recipe or corpus of that name.{nearest(target, known)}\n"
+            f"  known: {', '.join(known)}"
+        )
     recipe = load(target, changes)
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
     media = {}

@@ -1,0 +1,102 @@
+"""`fusekit data check`: a manifest, a corpus by name, a recipe; every row left out is explained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from fusekit import plugins
+from fusekit.cli.app import app
+
+runner = CliRunner()
+
+RECIPE = """\
+corpus: {name: manifest, path: m/manifest.csv}
+target: {dims: [valence, arousal], step_hz: 4}
+modalities:
+  voice: {reader: mel-spectrogram, encoder: denoising-generator, projector: conv-pyramid, source: sound}
+stages: [{name: one, objective: supervised, epochs: 1, batch_size: 1}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: ())
+    folder = Path("m")
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in (1, 2):
+        soundfile.write(folder / f"{i}.wav", rng.uniform(-0.1, 0.1, 16000), 8000)
+        (folder / f"{i}.csv").write_text("time_s,valence,arousal\n0,0.5,0.5\n1,0.5,-0.5\n2,,0.5\n")
+    (folder / "manifest.csv").write_text(
+        "clip,subject,labels,sound\n"
+        "a,anna,1.csv,1.wav\n"
+        "b,ben,2.csv,2.wav\n"
+        "c,cleo,1.csv,missing.wav\n"
+    )  # fmt: skip
+
+
+def run(*words: str) -> Result:
+    return runner.invoke(app, ["data", "check", *words], prog_name="fusekit")
+
+
+def test_a_manifest_names_its_own_modalities() -> None:
+    result = run("m/manifest.csv", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["kept"] == ["a", "b"]
+    assert found["subjects"] == 2
+    assert found["sources"] == {"sound": 2}
+    ((rejected),) = found["rejected"]
+    assert rejected["where"] == "manifest.csv row 4 (clip c)"
+    assert "missing.wav" in rejected["reason"]
+
+
+def test_the_same_for_people() -> None:
+    text = run("m/manifest.csv").stdout
+    assert "2 clips of 2 subjects, 0:04 min" in text
+    assert "1 left out" in text
+    assert "manifest.csv row 4 (clip c)" in text
+    assert "(folds decide)" in text
+
+
+def test_strict_allows_nothing_to_be_left_out() -> None:
+    result = run("m/manifest.csv", "--strict")
+    assert result.exit_code == 2
+    assert result.stderr == "fusekit: m/manifest.csv: 1 left out, and --strict allows none.\n"
+
+
+def test_a_corpus_by_name_takes_its_arguments() -> None:
+    result = run("manifest", "path=m/manifest.csv", "--modalities", "sound", "--json")
+    assert json.loads(result.stdout)["kept"] == ["a", "b"]
+    result = run("manifest", "pth=m/manifest.csv")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "fusekit: corpus manifest has 2 faults:",
+        "  corpus manifest: corpus.pth: 'manifest' has no argument 'pth'."
+        " Did you mean 'path'? Arguments: path",
+        "  corpus manifest: corpus.path: missing; 'manifest' cannot do without it",
+    ]
+
+
+def test_a_recipe_names_columns_and_dimensions() -> None:
+    Path("r.yaml").write_text(RECIPE)
+    found = json.loads(run("r.yaml", "--json").stdout)
+    assert found["sources"] == {"sound": 2}
+    assert list(found["parts"][""]["labelled"]) == ["valence", "arousal"]
+
+
+def test_what_is_none_of_them() -> None:
+    result = run("manifst")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "fusekit: manifst: no manifest (.csv), recipe or corpus of that name. Did you mean 'manifest'?\n"
+        "  known: au-de, "
+    )
+    result = run("no.csv")
+    assert result.exit_code == 2
+    assert "no.csv" in result.stderr
