@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class TimmEncoder(Encoder):
         on_meta = torch.empty(0).device.type == "meta"
         # Models with a position per patch are built for one size; convolutional ones take any, and no such argument.
         published = timm.get_pretrained_cfg(model)
-        sized = {}
+        sized: dict[str, Any] = {}
         if published and published.fixed_input_size and published.input_size[1:] != tuple(raw_shape[1:]):
             sized["img_size"] = tuple(raw_shape[1:])
         try:
@@ -62,13 +63,26 @@ class TimmEncoder(Encoder):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         # `num_features` is not the pooled width of models with a convolutional head; this attribute is.
         self.out_shape = (int(self.net.head_hidden_size),)
+        if on_meta:
+            self._try(model, raw_shape)
+
+    def _try(self, model: str, raw_shape: tuple[int, ...]) -> None:
+        # Where a forward pass costs nothing: some models refuse a size only when they see it.
+        try:
+            self.encode(torch.empty(2, *raw_shape))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise RecipeError(f"encoder timm: '{model}' refuses windows {tuple(raw_shape)}: {error}") from error
 
     def _load(self, path: Path) -> None:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         if not path.is_file():
             raise RecipeError(f"encoder timm: weights file '{path}' does not exist.")
-        state = {k: v for k, v in load_file(path).items() if k in self.net.state_dict()}
+        try:
+            state = {k: v for k, v in load_file(path).items() if k in self.net.state_dict()}
+        except (SafetensorError, OSError) as error:
+            raise RecipeError(f"encoder timm: '{path}' cannot be read as safetensors: {error}") from error
         try:
             missing = self.net.load_state_dict(state, strict=False).missing_keys
         except RuntimeError as error:  # a shape differs
