@@ -58,7 +58,7 @@ class FaceTracker:
             self._box = self._steady = self._patch = None
             self._tried_s = -np.inf
             return Sighting(None, NONE)
-        if self._box is not None and time_s - self._seen_s > self.hold_s:
+        if self._box is not None and time_s - self._seen_s > self.hold_s + 1e-6:
             self._box = self._steady = self._patch = None
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         state = NONE

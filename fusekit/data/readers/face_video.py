@@ -14,9 +14,9 @@ from fusekit.data.faces import DETECTED, NONE, FaceTracker, crop, grown
 from fusekit.data.media import read_video
 from fusekit.errors import DataError, RecipeError
 
-TOLERANCE_S = 0.001
+TOLERANCE_S = 0.00137
 """A frame whose stamp is this much after t still counts as shown at t: containers round stamps to
-milliseconds."""
+milliseconds. No round number, so that no stamp lies exactly on the limit."""
 _OWN: dict[str, type[Detector]] = {"haar": Haar, "yunet": YuNet, "boxes": GivenBoxes, "whole": Whole}
 
 
