@@ -1,0 +1,73 @@
+"""What a demo corpus is made of: subjects, length, seed; its splits and its random streams."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+VERSION = 1
+"""Raise it whenever the content changes: it is part of the folder's name, so that no cache serves old media."""
+
+FRAME_HZ = 12.5
+SIZE = 128
+RATE_HZ = 22_050
+MIN_SECONDS = 12.0
+MIN_SUBJECTS = 3
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Options of the corpus.
+
+    Attributes:
+        subjects: how many; half of them train, one in eight validates, the rest (six of 16) test.
+        seconds: length of each subject's clip.
+        seed: of every random choice. Subject i draws from `(seed, i)` alone, so neither the number of subjects nor of
+            processes changes what is drawn.
+    """
+
+    subjects: int = 16
+    seconds: float = 120.0
+    seed: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Pictures (and label rows) per clip."""
+        return round(self.seconds * FRAME_HZ)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the sound track per clip."""
+        return round(self.frames / FRAME_HZ * RATE_HZ)
+
+    def key(self) -> str:
+        """Short hash of options and version: names the folder of the cache."""
+        text = json.dumps({**asdict(self), "version": VERSION}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def split(self, subject: int) -> str:
+        """Split of a subject, 0-based: training subjects come first, test subjects last."""
+        return SPLITS[int(np.searchsorted(np.cumsum(self._counts()), subject, side="right"))]
+
+    def place(self, subject: int) -> int:
+        """Position of a subject within its split: deals kinds and strengths of damage evenly."""
+        counts = self._counts()
+        return subject - sum(counts[: SPLITS.index(self.split(subject))])
+
+    def rng(self, subject: int, stream: int) -> np.random.Generator:
+        """Random stream of one purpose for one subject."""
+        return np.random.default_rng(np.random.SeedSequence([self.seed, subject, stream]))
+
+    def _counts(self) -> tuple[int, int, int]:
+        validation = max(1, self.subjects // 8)
+        train = max(1, self.subjects // 2)
+        return train, validation, self.subjects - train - validation
+
+
+def name(subject: int) -> str:
+    """`s01` for subject 0."""
+    return f"s{subject + 1:02d}"
