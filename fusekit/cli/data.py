@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fusekit.cli.options import Json, Overrides, Plugins, load_registry
+from fusekit.cli.options import Json, Plugins, load_registry
 
 if TYPE_CHECKING:
     from fusekit.data.check import DataCheck
@@ -31,7 +31,12 @@ def check(
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="A manifest (.csv), a recipe, or the name of a corpus.")
     ],
-    changes: Overrides = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", help="Changes to a recipe, or arguments of a corpus, e.g. root=/data."
+        ),
+    ] = None,
     modalities: Annotated[
         str | None,
         typer.Option(help="Modalities to look for; a recipe or manifest names its own.  [face,voice]"),

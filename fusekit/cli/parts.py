@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from fusekit.build import CheckReport
     from fusekit.registry import Entry
 
-KindName = Annotated[Kind | None, typer.Option("--kind", help="Only this kind.")]
+KindName = Annotated[
+    Kind | None, typer.Option("--kind", metavar="KIND", help=f"Only one of: {', '.join(Kind)}.")
+]
 
 # The method whose docstring tells the shapes, where it is not `forward`.
 _METHODS = {

@@ -13,7 +13,7 @@ from fusekit.cli.training import RunDir
 
 def predict(
     run: RunDir,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Video or sound files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Video or sound files.")],
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Table of all steps; .csv, .parquet or .json by its suffix."),
