@@ -9,9 +9,9 @@ first.
 from __future__ import annotations
 
 import csv
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -65,7 +65,13 @@ class Haar(Detector):
 
     @cached_property
     def _cascade(self) -> cv2.CascadeClassifier:
-        return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml")
+        folder = Path(cv2.__file__).parent / "data"
+        return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in self.__dict__.items() if name != "_cascade"
+        }  # cannot be pickled
 
     def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
         """`(H, W, 3)` uint8 RGB -> `(n, 5)`: x0, y0, x1, y1, score in pixels; best first."""
@@ -121,7 +127,7 @@ class Haar(Detector):
             turn[:, 2] += reach / 2 - width / 2, reach / 2 - height / 2
             side = round(reach)
             grey = cv2.warpAffine(grey, turn, (side, side), flags=cv2.INTER_LINEAR)
-        boxes, _, weights = self._cascade.detectMultiScale3(
+        hits, _, weights = self._cascade.detectMultiScale3(
             grey,
             scaleFactor=step,
             minNeighbors=votes,
@@ -129,9 +135,9 @@ class Haar(Detector):
             maxSize=(int(np.ceil(most)),) * 2,
             outputRejectLevels=True,
         )
-        if len(boxes) == 0:
+        if len(hits) == 0:
             return _NONE
-        boxes = np.asarray(boxes, np.float64)
+        boxes = np.asarray(hits, np.float64)
         centre, half = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:] / 2
         if turn is not None:
             # The tight box sits lower than this one, along the tilted face: turn its centre back, then step
@@ -181,20 +187,27 @@ class YuNet(Detector):
             raise DataError(
                 f"yunet: {model}: no such model file. Give the path of face_detection_yunet_*.onnx."
             )
+        self.model, self.least_score = model, least_score
+        self._net = self._load()
+
+    def _load(self) -> cv2.FaceDetectorYN:
         try:
-            self._net = cv2.FaceDetectorYN.create(model, "", (320, 320), least_score)
+            return cv2.FaceDetectorYN.create(self.model, "", (320, 320), self.least_score)
         except cv2.error as fault:
             raise DataError(
-                f"yunet: {model}: OpenCV cannot read it as a YuNet model ({fault.err})."
+                f"yunet: {self.model}: OpenCV cannot read it as a YuNet model ({fault.err})."
             ) from fault
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(YuNet, model=self.model, least_score=self.least_score), ()
 
     def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
         """`(H, W, 3)` uint8 RGB -> `(n, 5)`: x0, y0, x1, y1, score in pixels; best first."""
         self._net.setInputSize((frame.shape[1], frame.shape[0]))
-        _, faces = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        if faces is None:
+        found: np.ndarray | None = self._net.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1]
+        if found is None:  # OpenCV's way of saying: no face
             return _NONE.copy()
-        faces = faces.astype(np.float64)
+        faces = found.astype(np.float64)
         boxes = np.column_stack([faces[:, :2], faces[:, :2] + faces[:, 2:4], faces[:, -1]])
         return ranked(boxes, frame.shape, near)
 

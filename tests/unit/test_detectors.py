@@ -4,6 +4,7 @@ recordings."""
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import cv2
@@ -119,6 +120,14 @@ def test_detection_repeats_exactly_and_leaves_the_frame() -> None:
     detector.detect(blank())
     np.testing.assert_array_equal(detector.detect(frame), first)
     np.testing.assert_array_equal(frame, kept)
+
+
+def test_detector_travels_to_data_workers() -> None:
+    frame, detector = draw(blank(), 150, 120), Haar(min_face=0.2)
+    found = detector.detect(frame)
+    copy = pickle.loads(pickle.dumps(detector))
+    assert copy.min_face == 0.2
+    np.testing.assert_array_equal(copy.detect(frame), found)
 
 
 def test_ranking() -> None:

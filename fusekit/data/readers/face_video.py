@@ -11,7 +11,7 @@ import numpy as np
 from fusekit.contracts import Detector, Reader, Source, Stream
 from fusekit.data.detectors import BoxTrack, GivenBoxes, Haar, Whole, YuNet
 from fusekit.data.faces import DETECTED, NONE, FaceTracker, crop, grown
-from fusekit.data.media import read_video
+from fusekit.data.media import probe, read_video
 from fusekit.errors import DataError, RecipeError
 
 TOLERANCE_S = 0.00137
@@ -82,18 +82,29 @@ class FaceVideo(Reader):
         held); `duration_s (1,)`.
         """
         look = _Looker(self, None if source.boxes is None else BoxTrack.read(source.boxes))
-        kept: list[tuple[float, np.ndarray, np.ndarray, int]] = []
+        # Room for all frames at once: an hour of crops should not stand in memory twice.
+        room = probe(source.path).frames
+        frames = np.empty((max(1, room), self.size, self.size, 3), np.uint8)
+        rows: list[tuple[float, np.ndarray, int]] = []
+
+        def keep(time_s: float, rgb: np.ndarray) -> None:
+            nonlocal frames
+            if len(rows) == len(frames):
+                frames = np.concatenate([frames, np.empty_like(frames)])
+            _, frames[len(rows)], box, state = look(time_s, rgb)
+            rows.append((time_s, box, state))
+
         held: tuple[float, np.ndarray] | None = None
         end_s = 0.0
         for picture in read_video(source.path, source.start_s, source.step_s):
             if held is not None and self.shows_step(held[0], picture.time_s):
-                kept.append(look(*held))
+                keep(*held)
             held, end_s = (picture.time_s, picture.rgb), picture.time_s + picture.span_s
         assert held is not None  # read_video raises when there is no frame
-        kept.append(look(*held))
-        times, frames, boxes, state = zip(*kept, strict=True)
+        keep(*held)
+        times, boxes, state = zip(*rows, strict=True)
         return {
-            "frames": np.stack(frames),
+            "frames": frames[: len(rows)],
             "times": np.array(times, np.float64),
             "boxes": np.stack(boxes).astype(np.float32),
             "state": np.array(state, np.uint8),
