@@ -197,11 +197,9 @@ def main() -> None:
             rows.append(row)
     print(f"{'corpus':8} {'condition':9} clips frames detected  worst  jitter raw / smooth   off     ms")
     for r in rows:
-        shares = f"{r['detected']:8.2%} {r['worst']:6.1%}"
+        shares = f"{r['clips']:5} {r['frames']:6} {r['detected']:8.2%} {r['worst']:6.1%}"
         steadiness = f"{r['jitter_raw']:9.2f} % / {r['jitter']:.2f} % {r['off']:5.1f} %"
-        print(
-            f"{r['corpus']:8} {r['condition']:9} {r['clips']:5} {r['frames']:6} {shares} {steadiness} {r['ms']:6.1f}"
-        )
+        print(f"{r['corpus']:8} {r['condition']:9} {shares} {steadiness} {r['ms']:6.1f}")
     print(f"a face seen in {alarms} of {blanks} frames without one")
     if options.json:
         options.json.write_text(
