@@ -1,0 +1,266 @@
+"""After training: predictions, scores beside baselines, figures and the report of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from fusekit import build
+from fusekit.batch import to_float
+from fusekit.contracts import DenoisingEncoder
+from fusekit.data.labels import quadrant, unscale
+from fusekit.data.steps import ClipSteps
+from fusekit.engine.evaluation import ClipPrediction, predict_clips, score_clips
+from fusekit.engine.journal import finite
+from fusekit.engine.latents import clip_latents, stored
+from fusekit.engine.metrics import DDOF, POOLING, per_clip, quadrant_scores, scores
+from fusekit.errors import RunError
+from fusekit.runs import Data, Run, write_json
+from fusekit.study import baselines
+from fusekit.study.gates import gate_separation
+from fusekit.study.statistics import permutation_test
+from fusekit.study.table import Table, write_table
+
+Say = Callable[[str], None]
+
+
+def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> dict[str, Any]:
+    """Predict and score the validation clips (and with `final` the test clips), and write all of it into the run.
+
+    Writes `predictions.csv` (or Parquet), `metrics.json`, `figures/`, `report.html`; with `final` first a line in
+    `looks.json`: each reading of the test labels is on record.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        RunError: `final`, and the split has no test part.
+    """
+    parts = ["validation"]
+    if final:
+        if not run.split().test:
+            raise RunError(f"the split of '{run.folder}' has no test part ({run.split().how}); there is nothing final to read.")
+        _record_look(run)
+        parts.append("test")
+    data = run.data(["train", *parts])
+    say("predicting")
+    found = {part: _predict(run, data.steps[part]) for part in parts}
+    metrics = _metrics(run, data, {p: f[0] for p, f in found.items()}, parts)
+    say("baselines")
+    for name, by_part in _baselines(run, data, parts).items():
+        metrics["baselines"][name] = by_part
+    table = _table(run, data, {p: f[0] for p, f in found.items()}, parts)
+    write_table(run.folder / f"predictions.{run.recipe.output.predictions}", table)
+    seen = _kinds(data.steps["train"])
+    for part in parts:
+        rows = {k: v[table["split"] == part] for k, v in table.items()}
+        separation = gate_separation(rows, seen)
+        if separation is not None:
+            metrics[part]["gate"] = separation
+        if run.recipe.evaluation.states == "last":
+            metrics["also"][f"{part}_carry"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
+        else:
+            metrics["also"][f"{part}_last"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
+    write_json(run.folder / "metrics.json", finite(metrics))
+    say("figures and report")
+    from fusekit.study.figures import draw_run
+    from fusekit.study.report import write_report
+
+    draw_run(run.folder)
+    draw_denoising(run, data.steps["validation"])
+    write_report(run.folder)
+    return metrics
+
+
+def _record_look(run: Run) -> None:
+    path = run.folder / "looks.json"
+    looks = json.loads(path.read_text()) if path.exists() else []
+    looks.append({"time": datetime.now(UTC).isoformat(timespec="seconds"), "clips": len(run.split().test)})
+    write_json(path, looks)
+
+
+def _predict(run: Run, clips: Sequence[ClipSteps]) -> tuple[list[ClipPrediction], list[ClipPrediction]]:
+    """Predictions as the recipe's evaluation says, and with the other way of handling states."""
+    latents = [stored(clip_latents(run.model, clip, run.runtime)) for clip in clips]
+    states = run.recipe.evaluation.states
+    other = "carry" if states == "last" else "last"
+    steps = build.evaluation_steps(run.recipe)
+    main = predict_clips(run.model, clips, latents.__getitem__, run.runtime, states, steps)
+    return main, predict_clips(run.model, clips, latents.__getitem__, run.runtime, other, steps)
+
+
+def _metrics(
+    run: Run, data: Data, found: dict[str, list[ClipPrediction]], parts: Sequence[str]
+) -> dict[str, Any]:
+    recipe = run.recipe
+    metrics: dict[str, Any] = {
+        "recipe": recipe.name,
+        "corpus": data.corpus.describe(),
+        "seed": recipe.train.seed,
+        "split": data.split.how,
+        "subject_dependent": data.split.subject_dependent,
+        "shuffled_labels": recipe.target.shuffle,
+        "pooling": POOLING,
+        "ddof": DDOF,
+        "range": [-1, 1],
+        "label_range": list(data.corpus.label_range),
+        "states": recipe.evaluation.states,
+        "steps": build.evaluation_steps(recipe),
+        "also": {},
+        "baselines": {},
+    }
+    for part in parts:
+        clips = data.steps[part]
+        result: dict[str, Any] = score_clips(clips, found[part], recipe.target.dims)
+        flat = _flat(clips, found[part])
+        result["n"] = int(flat["known"].all(axis=1).sum())
+        result["clips"] = len(clips)
+        result["subjects"] = len({c.clip.subject for c in clips})
+        metrics["also"][f"{part}_per_clip"] = per_clip(
+            flat["prediction"], flat["target"], flat["known"], flat["clip"], recipe.target.dims
+        )
+        clip_quadrants = _clip_quadrants(clips, found[part], recipe.target.dims)
+        if clip_quadrants is not None:
+            result["clip_quadrant"] = clip_quadrants
+        metrics[part] = result
+    return metrics
+
+
+def _flat(clips: Sequence[ClipSteps], found: Sequence[ClipPrediction]) -> dict[str, np.ndarray]:
+    return {
+        "prediction": np.concatenate([f.prediction for f in found]),
+        "target": np.concatenate([c.target for c in clips]),
+        "known": np.concatenate([c.known for c in clips]),
+        "clip": np.concatenate([np.full(len(c), i) for i, c in enumerate(clips)]),
+    }
+
+
+def _clip_quadrants(
+    clips: Sequence[ClipSteps], found: Sequence[ClipPrediction], dims: Sequence[str]
+) -> dict[str, Any] | None:
+    """Quadrant of the mean prediction of each clip that has one quadrant throughout; None unless most clips do."""
+    if "valence" not in dims or "arousal" not in dims:
+        return None
+    columns = [list(dims).index("valence"), list(dims).index("arousal")]
+    true, predicted, subjects = [], [], []
+    for clip, f in zip(clips, found, strict=True):
+        kinds = np.unique(clip.quadrant)
+        true.append(int(kinds[0]) if len(kinds) == 1 else -1)
+        predicted.append(int(quadrant(f.prediction[:, columns].mean(axis=0)[None])[0]))
+        subjects.append(clip.clip.subject)
+    if sum(t >= 0 for t in true) * 2 < len(true):
+        return None
+    blocks = subjects if len(set(subjects)) > 1 else None
+    test = permutation_test(predicted, true, blocks=blocks)
+    return {
+        **quadrant_scores(predicted, true),
+        "left_out": sum(t < 0 for t in true),
+        "permutation_p": test.p,
+        "chance": test.chance,
+        "permuted": "within subjects" if blocks else "between clips",
+    }
+
+
+def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def features(clips: Sequence[ClipSteps]) -> tuple[np.ndarray, np.ndarray]:
+        blocks, labels = [], []
+        for clip in clips:
+            every = np.arange(len(clip))
+            pooled = [
+                baselines.pooled_features(clip.inputs(m, every), data.readers[m].medium) for m in run.model.names
+            ]
+            blocks.append(baselines.join_features(pooled, clip.present))
+            labels.append(np.where(clip.known, clip.target, np.nan))
+        return np.concatenate(blocks), np.concatenate(labels)
+
+    if any(len(data.readers[m].raw_shape) != 3 for m in run.model.names):
+        return {}
+    own = {part: features(data.steps[part]) for part in ("train", *parts)}
+    ridge = baselines.fit_ridge(*own["train"], *own["validation"])
+    constant = baselines.fit_constant(own["train"][1])
+    result: dict[str, dict[str, Any]] = {}
+    for name, fitted in (("ridge", ridge), ("constant", constant)):
+        result[name] = {
+            part: scores(fitted.predict(x), np.nan_to_num(y), ~np.isnan(y), run.recipe.target.dims)
+            for part, (x, y) in own.items()
+            if part in parts
+        }
+    return result
+
+
+def _table(run: Run, data: Data, found: dict[str, list[ClipPrediction]], parts: Sequence[str]) -> Table:
+    """Predictions in the corpus's own label range, one row per step."""
+    pieces: list[dict[str, Any]] = []
+    for part in parts:
+        for clip, f in zip(data.steps[part], found[part], strict=True):
+            n = len(clip)
+            true = unscale(np.where(clip.known, clip.target, np.nan), data.corpus.label_range)
+            said = unscale(f.prediction, data.corpus.label_range)
+            row: dict[str, Any] = {"clip": np.full(n, clip.clip.id, object), "subject": np.full(n, clip.clip.subject, object)}
+            row["time_s"] = np.round(clip.times, 6)
+            row |= {dim: said[:, k] for k, dim in enumerate(run.recipe.target.dims)}
+            row |= {f"{dim}_true": true[:, k] for k, dim in enumerate(run.recipe.target.dims)}
+            if "gate" in f.trace:
+                row |= {f"gate_{m}": f.trace["gate"][:, i] for i, m in enumerate(run.model.names)}
+            if "attention" in f.trace:
+                row |= {f"attention_{k + 1}": f.trace["attention"][:, k] for k in range(f.trace["attention"].shape[1])}
+            row |= {f"present_{m}": clip.present[:, i].astype(np.int64) for i, m in enumerate(run.model.names)}
+            row["split"] = np.full(n, part, object)
+            row |= {k: v for k, v in clip.extra.items() if k not in row}
+            pieces.append(row)
+    names = list(dict.fromkeys(name for piece in pieces for name in piece))
+    return {name: _stack([piece.get(name) for piece in pieces], pieces) for name in names}
+
+
+def _stack(columns: list[Any], pieces: list[dict[str, Any]]) -> np.ndarray:
+    text = any(c is not None and np.asarray(c).dtype.kind in "OUS" for c in columns)
+    filled = [
+        np.full(len(p["time_s"]), "" if text else np.nan, object if text else float) if c is None else np.asarray(c)
+        for c, p in zip(columns, pieces, strict=True)
+    ]
+    return np.concatenate([f.astype(object) for f in filled] if text else filled)
+
+
+def _kinds(clips: Sequence[ClipSteps]) -> set[str]:
+    return {
+        str(kind) for c in clips for name, column in c.extra.items() if name.endswith("_kind") for kind in np.unique(column.astype(str))
+    }
+
+
+def draw_denoising(run: Run, clips: Sequence[ClipSteps], examples: int = 5) -> None:
+    """`figures/denoising.png`: degraded, denoised and clean inputs of validation steps, for encoders that decode."""
+    from fusekit.study.figures import denoising_triples
+
+    triples: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    for column, m in enumerate(run.model.names):
+        encoder = run.model.branches[m].encoder
+        degradation = build.build_degradations(run.recipe, run.registry)[m]
+        if not isinstance(encoder, DenoisingEncoder) or degradation is None:
+            continue
+        rng = np.random.default_rng(0)
+        pictures = []
+        for i in rng.permutation(len(clips))[:examples]:
+            steps = np.flatnonzero(clips[i].present[:, column])
+            if len(steps):
+                pictures.append(clips[i].inputs(m, rng.choice(steps, 1)))
+        if not pictures:
+            continue
+        clean = to_float(torch.from_numpy(np.concatenate(pictures)))
+        degraded = clean
+        # Half of the draws leave the input as it is; show damage.
+        rngs = [np.random.default_rng([1, i]) for i in range(len(clean))]
+        for _ in range(8):
+            fresh = degradation(clean, rngs)
+            same = (degraded == clean).flatten(1).all(1).view(-1, 1, 1, 1)
+            degraded = torch.where(same, fresh, degraded)
+        with torch.no_grad():
+            x = degraded.to(run.runtime.device)
+            cleaned = encoder.decode(encoder.encode(x)).float().cpu()
+        triples[m] = (degraded.numpy(), cleaned.numpy(), clean.numpy())
+    if triples:
+        denoising_triples(triples, run.folder / "figures" / "denoising.png")

@@ -1,0 +1,65 @@
+"""The metrics table of a run on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+METRICS = ("ccc", "rmse", "cor", "icc")
+
+
+def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> None:
+    """CCC, RMSE, COR and ICC of the model and its baselines, for each part of the split that was scored."""
+    console = console or Console()
+    for part in ("validation", "test"):
+        if part not in metrics:
+            continue
+        own = metrics[part]
+        dims = [d for d in own["ccc"] if d != "mean"]
+        title = f"{metrics['recipe']} on {part}: {own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
+        table = Table(title=title, title_justify="left", title_style="bold")
+        table.add_column("")
+        for metric in METRICS:
+            for dim in (*dims, "mean"):
+                table.add_column(f"{metric.upper()}\n{_short(dim)}", justify="right")
+        rows = {"this run": own} | {n: b[part] for n, b in metrics.get("baselines", {}).items() if part in b}
+        for name, scores in rows.items():
+            cells = [_cell(scores[m][d]) for m in METRICS for d in (*dims, "mean")]
+            table.add_row(name, *cells, style="bold" if name == "this run" else None)
+        console.print(table)
+        if "gate" in own:
+            gate = own["gate"]
+            by = ", ".join(f"{_cell(v)} at strength {k}" for k, v in gate["auc_by_strength"].items())
+            unseen = f"; {_cell(gate['auc_unseen'])} on kinds of damage unseen in training" if "auc_unseen" in gate else ""
+            console.print(f"  gate, AUC of one modality's damage against the other's: {by}{unseen}", highlight=False)
+        if "clip_quadrant" in own:
+            q = own["clip_quadrant"]
+            console.print(
+                f"  quadrant of clips: UAR {_cell(q['uar'])}, chance {_cell(q['chance'])}, permutation p = {_p(q['permutation_p'])} "
+                f"({q['n']} clips, {q['left_out']} without a quadrant left out, labels permuted {q['permuted']})",
+                highlight=False,
+            )
+    notes = [f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, {metrics['steps']} steps"]
+    if metrics.get("subject_dependent"):
+        notes.append("SUBJECT-DEPENDENT: the same subjects are in training and test")
+    if metrics.get("shuffled_labels"):
+        notes.append("CONTROL: trained on shuffled labels")
+    if str(metrics.get("corpus", "")).startswith("demo"):
+        notes.append("synthetic corpus: these scores say that the parts work, not how well people's affect is read")
+    for note in notes:
+        console.print(f"  {note}", style="dim", highlight=False)
+
+
+def _short(dim: str) -> str:
+    return {"valence": "V", "arousal": "A"}.get(dim, dim)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.3f}"
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.4f}"
