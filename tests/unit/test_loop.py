@@ -1,0 +1,462 @@
+"""Phases, the best epoch, and runs that are interrupted, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fusekit.data.windows import Windows
+from fusekit.engine import loop
+from fusekit.engine.adversarial import Adversarial, AdversarialSettings
+from fusekit.engine.checkpoint import load_checkpoint
+from fusekit.engine.latents import LatentCache
+from fusekit.engine.loop import fit
+from fusekit.engine.losses import AFC
+from fusekit.engine.objective import Objective, Phase
+from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.errors import RunError
+from fusekit.nn.model import Model
+
+NAN = math.nan
+BATCHES = 4
+
+
+class Killed(Exception):
+    """Stands for a process that ends at once."""
+
+
+class Watcher:
+    """A progress that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[int, str, int, int]] = []
+        self.batches = 0
+        self.scores: list[tuple[int, bool]] = []
+
+    def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
+        self.phases.append((number, phase.name, batches, done))
+
+    def batch(self, losses: dict[str, float] | None) -> None:
+        self.batches += 1
+
+    def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None:
+        self.scores.append((epoch, best))
+
+
+class Toy(Objective):
+    """Four batches an epoch on noise, with dropout (torch's own generator) and an extra module of its own."""
+
+    def __init__(self, model: nn.Module, scores: Sequence[float], at: Callable[[int, int], None], lr: float) -> None:
+        torch.manual_seed(3)
+        self.own = nn.Linear(2, 2)
+        self.own.register_buffer("updates", torch.tensor(0))  # kept with the weights, so known after a resume too
+        self.net, self.scores, self.at = model, list(scores), at
+        self.modules = {"model": model, "own": self.own}
+        self.optimizers = {
+            "a": torch.optim.Adam(model.parameters(), lr=lr),
+            "b": torch.optim.Adam(self.own.parameters(), lr=lr),
+        }
+
+    @property
+    def epoch(self) -> int:
+        return (int(self.own.updates) - 1) // BATCHES
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        order = np.random.default_rng(epoch).permutation(4 * BATCHES)
+        return list(order.reshape(BATCHES, 4))
+
+    def step(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        self.at(epoch, int(indices[0]))
+        x = torch.stack([torch.randn(3, generator=torch.Generator().manual_seed(int(i))) for i in indices])
+        loss = (self.own(self.net(x)) - x[:, :2]).square().mean()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        self.own.updates += 1
+        return {"loss": loss.detach()}
+
+    def validate(self) -> dict[str, Any]:
+        return {"ccc": {"mean": self.scores[self.epoch]}}
+
+
+def _model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 6), nn.Dropout(0.5), nn.Linear(6, 2))
+
+
+def _nothing(phase: int, epoch: int, index: int) -> None:
+    pass
+
+
+def _phases(
+    model: nn.Module,
+    scores: Sequence[Sequence[float]] = ((0.1, 0.4, 0.2), (0.3, 0.1)),
+    at: Callable[[int, int, int], None] = _nothing,
+    validate_every: int = 1,
+) -> list[Phase]:
+    def make(number: int) -> Callable[[], Objective]:
+        return lambda: Toy(model, scores[number], lambda epoch, i: at(number, epoch, i), 0.05 / (number + 1))
+
+    return [
+        Phase(f"phase {n}", f"stage {n}", "supervised", 2**n, len(scores[n]), validate_every, make(n))
+        for n in range(len(scores))
+    ]
+
+
+def _fit(
+    folder: Path, model: nn.Module, phases: Sequence[Phase], runtime: Any, *, resume: bool = False
+) -> Watcher:
+    watcher = Watcher()
+    folder.mkdir(exist_ok=True)
+    fit(phases, model, runtime, folder / "checkpoints", 11, watcher, resume=resume)
+    return watcher
+
+
+def _journal(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny: SimpleNamespace) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("whole")
+    model = _model()
+    watcher = _fit(folder, model, _phases(model), tiny.runtime())
+    return SimpleNamespace(folder=folder, weights=_weights(model), journal=_journal(folder), watcher=watcher)
+
+
+def test_the_journal_has_one_line_per_epoch(uninterrupted: SimpleNamespace) -> None:
+    lines = uninterrupted.journal
+    assert [(x["phase"], x["epoch"], x["step"]) for x in lines] == [
+        ("phase 0", 1, 4),
+        ("phase 0", 2, 8),
+        ("phase 0", 3, 12),
+        ("phase 1", 1, 16),
+        ("phase 1", 2, 20),
+    ]
+    assert [(x["stage"], x["objective"], x["window"]) for x in lines][::3] == [
+        ("stage 0", "supervised", 1),
+        ("stage 1", "supervised", 2),
+    ]
+    assert [x["validation"]["ccc"]["mean"] for x in lines] == [0.1, 0.4, 0.2, 0.3, 0.1]
+    assert all(x["train"]["loss"] > 0 for x in lines)
+    assert uninterrupted.watcher.phases == [(0, "phase 0", 12, 0), (1, "phase 1", 8, 0)]
+    assert uninterrupted.watcher.batches == 20
+    assert uninterrupted.watcher.scores == [(1, True), (2, True), (3, False), (1, True), (2, False)]
+
+
+@pytest.mark.parametrize("stop", range(20))
+@pytest.mark.parametrize("how", ["ctrl-c", "killed"])
+def test_a_run_stopped_at_any_batch_resumes_bit_for_bit(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, stop: int, how: str
+) -> None:
+    done = 0
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        nonlocal done
+        if done == stop:
+            if how == "killed":
+                raise Killed
+            signal.raise_signal(signal.SIGINT)
+        done += 1
+
+    model = _model()
+    with pytest.raises(Killed if how == "killed" else KeyboardInterrupt):
+        _fit(tmp_path, model, _phases(model, at=at), tiny.runtime())
+    torch.manual_seed(99)  # another process: nothing of this one's generators is left
+    model = _model()
+    there = (tmp_path / "checkpoints" / "last.safetensors").exists()
+    assert there or (how == "killed" and stop < BATCHES)
+    watcher = _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=there)
+    assert _same(_weights(model), uninterrupted.weights)
+    assert _journal(tmp_path) == uninterrupted.journal
+    saved, _ = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    whole, _ = load_checkpoint(uninterrupted.folder / "checkpoints" / "last.safetensors")
+    assert _same(saved, whole)
+    if how == "ctrl-c":  # nothing is done twice
+        assert watcher.batches == 20 - stop - 1
+        number, _, total, behind = watcher.phases[0]
+        assert (number, total, behind) == ((0, 12, stop + 1) if stop < 12 else (1, 8, stop - 11))
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    original, calls = loop.save_checkpoint, 0
+
+    def die(*args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > moment:
+            raise Killed
+        original(*args)
+
+    monkeypatch.setattr(loop, "save_checkpoint", die)
+    model = _model()
+    if moment < 7:  # five epochs, and the end of each of two phases
+        with pytest.raises(Killed):
+            _fit(tmp_path, model, _phases(model), tiny.runtime())
+    else:
+        _fit(tmp_path, model, _phases(model), tiny.runtime())
+    monkeypatch.undo()
+    model = _model()
+    there = (tmp_path / "checkpoints" / "last.safetensors").exists()
+    _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=there)
+    assert _same(_weights(model), uninterrupted.weights)
+    assert _journal(tmp_path) == uninterrupted.journal
+
+
+def test_a_run_may_be_stopped_again_and_again(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace
+) -> None:
+    for attempt in range(30):
+        model, done = _model(), 0
+
+        def at(phase: int, epoch: int, index: int) -> None:
+            nonlocal done
+            done += 1
+            if done == 3:
+                signal.raise_signal(signal.SIGINT)
+
+        try:
+            _fit(tmp_path, model, _phases(model, at=at), tiny.runtime(), resume=attempt > 0)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert attempt == 6
+    assert _same(_weights(model), uninterrupted.weights)
+    assert _journal(tmp_path) == uninterrupted.journal
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_first_handler_returns(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    reached = []
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        if epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+            reached.append("first")
+            signal.raise_signal(signal.SIGINT)
+            reached.append("second")
+
+    model = _model()
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path, model, _phases(model, at=at), tiny.runtime())
+    assert reached == ["first"]
+    assert signal.getsignal(signal.SIGINT) is before
+    _, header = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    assert (header["position"]["epoch"], header["position"]["batch"]) == (1, 0)
+
+
+def test_outside_the_main_thread_signals_are_left_to_others(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace
+) -> None:
+    model, faults = _model(), []
+
+    def run() -> None:
+        try:
+            _fit(tmp_path, model, _phases(model), tiny.runtime())
+        except BaseException as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert faults == []
+    assert _same(_weights(model), uninterrupted.weights)
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ((0.1, 0.4, 0.2), 2),
+        ((0.5, 0.4, 0.6), 3),
+        ((-0.5, -0.1, -0.2), 2),
+        ((NAN, -0.9, NAN), 2),
+        ((0.2, NAN, 0.1), 1),
+        ((0.3, 0.3, 0.3), 1),
+        ((NAN, NAN, NAN), 1),
+        ((math.inf, 0.1, 0.0), 2),
+    ],
+)
+def test_the_best_epoch_has_the_highest_finite_ccc(
+    tmp_path: Path, tiny: SimpleNamespace, scores: tuple[float, ...], best: int
+) -> None:
+    """A rival keeps the epoch with the largest value of whatever metric, which for an error is the worst."""
+    after: dict[int, dict[str, Tensor]] = {}
+    model = _model()
+    phases = _phases(model, [scores])
+    original = Toy.validate
+
+    def validate(self: Toy) -> dict[str, Any]:
+        after[self.epoch + 1] = _weights(self.net)
+        return original(self)
+
+    phases[0] = Phase(**{**vars(phases[0]), "make": _wrapped(phases[0].make, validate)})
+    _fit(tmp_path, model, phases, tiny.runtime())
+    assert _same(_weights(model), after[best])
+    tensors, _ = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    assert _same({k.removeprefix("model."): v for k, v in tensors.items()}, after[best])
+
+
+def _wrapped(make: Callable[[], Objective], validate: Callable[[Any], dict[str, Any]]) -> Callable[[], Objective]:
+    def made() -> Objective:
+        objective = make()
+        objective.validate = validate.__get__(objective)  # type: ignore[method-assign]
+        return objective
+
+    return made
+
+
+def test_the_best_weights_of_before_an_interruption_are_restored(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    scores = [(0.9, 0.1, 0.2)]
+    whole = _model()
+    _fit(tmp_path / "whole", whole, _phases(whole, scores), tiny.runtime())
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        if epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    model = _model()
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path / "cut", model, _phases(model, scores, at), tiny.runtime())
+    assert not _same(_weights(model), _weights(whole))
+    _fit(tmp_path / "cut", model, _phases(model, scores), tiny.runtime(), resume=True)
+    assert _same(_weights(model), _weights(whole))
+
+
+def test_validation_comes_every_so_often_and_after_the_last_epoch(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    model = _model()
+    watcher = _fit(tmp_path, model, _phases(model, [(0.1,) * 5], validate_every=2), tiny.runtime())
+    assert [epoch for epoch, _ in watcher.scores] == [2, 4, 5]
+    assert [bool(line["validation"]) for line in _journal(tmp_path)] == [False, True, False, True, True]
+
+
+def test_a_finished_run_resumes_to_its_best_weights(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace
+) -> None:
+    model = _model()
+    watcher = _fit(uninterrupted.folder, model, _phases(model), tiny.runtime(), resume=True)
+    assert watcher.batches == 0
+    assert _same(_weights(model), uninterrupted.weights)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_told(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace
+) -> None:
+    model = _model()
+    with pytest.raises(RunError, match="no checkpoint"):
+        _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=True)
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    data = (uninterrupted.folder / "checkpoints" / "last.safetensors").read_bytes()
+    (folder / "last.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(RunError, match="damaged"):
+        _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=True)
+    (folder / "last.safetensors").write_bytes(data)
+    other = nn.Sequential(nn.Linear(3, 7), nn.Dropout(0.5), nn.Linear(7, 2))
+    with pytest.raises(RunError, match="do not fit"):
+        _fit(tmp_path, other, _phases(other), tiny.runtime(), resume=True)
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_last_epoch(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    model = _model()
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        if (phase, epoch) == (0, 2):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+
+    try:
+        with pytest.raises(RunError, match=f"previous checkpoint is whole.*{tmp_path}"):
+            _fit(tmp_path, model, _phases(model, at=at), tiny.runtime())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    model = _model()
+    _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=True)
+    assert _same(_weights(model), uninterrupted.weights)
+    assert _journal(tmp_path) == uninterrupted.journal
+
+
+def _real_phases(tiny: SimpleNamespace, model: Model, at: Callable[[], None]) -> list[Phase]:
+    """Stage 1 with held-back G, then the curriculum on cached latents, as a run puts them together."""
+    clips, runtime = tiny.clips((9, 8), names=("face",)), tiny.runtime()
+
+    def watched(objective: Objective) -> Objective:
+        step = objective.step
+
+        def stepped(indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+            at()
+            return step(indices, epoch)
+
+        objective.step = stepped  # type: ignore[method-assign]
+        return objective
+
+    def adversarial() -> Objective:
+        alone = tiny.model(("face",), fusion="none", temporal="luong-lstm", seed=5)
+        solo = Model({"face": model.branches["face"]}, alone)  # a tail of its own
+        settings = AdversarialSettings(batch_size=6, lr=1e-3, betas=(0.5, 0.999), critic_steps=2)
+        windows = Windows(clips, 1)
+        return watched(Adversarial(solo, windows, windows, AFC(), settings, runtime, tiny.rngs, ("v", "a")))
+
+    def supervised(window: int) -> Objective:
+        settings = SupervisedSettings(6, 1e-3, (0.5, 0.999), freeze=("encoder", "quadrant"), presence_dropout=0.2)
+        caches = (LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
+        return watched(
+            Supervised(model, Windows(clips, window), caches, clips, AFC(), settings, runtime, tiny.rngs, ("v", "a"))
+        )
+
+    return [
+        Phase("latent face", "latent", "adversarial", 1, 2, 1, adversarial),
+        Phase("sequence 2", "sequence", "supervised", 2, 2, 1, lambda: supervised(2)),
+        Phase("sequence 4", "sequence", "supervised", 4, 2, 1, lambda: supervised(4)),
+    ]
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7, 10])
+def test_the_real_objectives_resume_bit_for_bit(tmp_path: Path, tiny: SimpleNamespace, stop: int) -> None:
+    def fresh() -> Model:
+        return tiny.model(("face",), fusion="none", temporal="luong-lstm", seed=1)
+
+    done = 0
+
+    def at() -> None:
+        nonlocal done
+        done += 1
+        if done == stop:
+            signal.raise_signal(signal.SIGINT)
+
+    whole = fresh()
+    _fit(tmp_path / "whole", whole, _real_phases(tiny, whole, lambda: None), tiny.runtime())
+    model = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path / "cut", model, _real_phases(tiny, model, at), tiny.runtime())
+    model = fresh()
+    _fit(tmp_path / "cut", model, _real_phases(tiny, model, lambda: None), tiny.runtime(), resume=True)
+    assert _same(_weights(model), _weights(whole))
+    assert _journal(tmp_path / "cut") == _journal(tmp_path / "whole")
