@@ -173,7 +173,7 @@ def read_video(
             raises when the damage is reached.
     """
     path = Path(path)
-    count = 0
+    count = damaged = 0
     with _opened(path) as container:
         track = _video_track(container)
         if track is None:
@@ -201,8 +201,20 @@ def read_video(
                 time = start_s + time - first
             yield Picture(time, span, _upright(frame))
             count += 1
+            damaged += frame.is_corrupt
+        announced = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
     if count == 0:
         raise DataError(f"{path}: its video track holds no frame. Replace the file or remove its row.")
+    assert last is not None
+    if last + spacing < 0.9 * announced - REALIGN_S:
+        raise DataError(
+            f"{path}: the video is cut short at {last + spacing:.2f} s of the {announced:.2f} s that its "
+            "header announces. Copy or download it again, or remove its row."
+        )
+    if damaged > 0.1 * count:
+        raise DataError(
+            f"{path}: {damaged} of {count} frames are damaged. Replace the file or remove its row."
+        )
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

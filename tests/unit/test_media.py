@@ -40,6 +40,7 @@ def write_video(
     sound_start_ms: int = 0,
     codec: str = "libx264",
     audio_codec: str = "aac",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Frames at `times_ms` (default: 25 per second), mono `sound (n,)` at 48 kHz beginning at
     `sound_start_ms`."""
@@ -49,7 +50,7 @@ def write_video(
         )
         video.height, video.width = frames[0].shape[:2]
         video.pix_fmt = "yuv420p"
-        tick = Fraction(1, 25) if path.suffix == ".avi" else Fraction(1, 1000)  # AVI's rate is its tick
+        tick = Fraction(1, 25 if path.suffix in (".avi", ".mpg") else 1000)  # the rate of these is their tick
         video.codec_context.time_base = tick
         audio = None
         if sound is not None:
@@ -208,6 +209,24 @@ def test_bad_files_are_data_errors_that_name_the_file(tmp_path: Path, name: str)
     for read in (probe, read_audio, lambda p: list(read_video(p))):
         with pytest.raises(DataError, match=path.name):
             read(path)
+
+
+def test_film_cut_short_or_full_of_damage_is_left_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (64, 96, 3)).astype(np.uint8) for _ in range(60)]
+    whole = write_video(tmp_path / "whole.mp4", frames, options={"movflags": "faststart"}).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.raises(DataError, match=r"cut\.mp4: (the video is cut short|cannot be decoded)"):
+        list(read_video(path))
+    whole = write_video(tmp_path / "whole.mpg", frames, codec="mpeg1video").read_bytes()
+    hurt = bytearray(whole)
+    for place in rng.integers(len(hurt) // 10, len(hurt), len(hurt) // 200):
+        hurt[place] ^= 0xFF
+    path = tmp_path / "hurt.mpg"
+    path.write_bytes(bytes(hurt))
+    with pytest.raises(DataError, match=r"hurt\.mpg"):
+        list(read_video(path))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".mp3", ".flac"])
