@@ -35,7 +35,7 @@ from fusekit.recipe.load import load as load_recipe
 from fusekit.recipe.schema import Recipe, Stage
 from fusekit.registry import Registry
 
-Count = Callable[[int, int], None]
+Count = Callable[..., None]
 
 
 @dataclass
@@ -71,9 +71,12 @@ def load_data(
         replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources}) for c in clips
     ]
     s = recipe.split
-    split = split or folds.assign(
-        clips, folds=s.folds, fold=s.fold, validation=s.validation, seed=s.seed, subject_dependent=s.subject_dependent
-    )
+    if split is None:
+        split = folds.assign(
+            clips, folds=s.folds, fold=s.fold, validation=s.validation, seed=s.seed, subject_dependent=s.subject_dependent
+        )
+    else:
+        folds.verify(split, clips)
     wanted = {i for p in parts for i in split.part(p)}
     streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, PreparedStore(), count)
     rejected += bad
@@ -208,7 +211,9 @@ def _adversarial(
     if stage.augment:
         from fusekit.data.augmentation import augmentation_for
 
-        augmentation = augmentation_for(reader.medium)
+        # Without denoising the occlusion grid is one more choice of the augmentation (spec 4.5).
+        without_damage = recipe.modalities[modality].degradation is None
+        augmentation = augmentation_for(reader.medium, occlusion=without_damage)
     return Adversarial(
         alone,
         Windows(_where_present(steps, column), 1, frames_hz=stage.frames_hz),

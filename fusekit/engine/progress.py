@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -35,6 +34,7 @@ class BarProgress:
             refresh_per_second=4,
         )
         self._task: Any = None
+        self._counter: Any = None
         self._phase: Phase | None = None
         self._score = math.nan
         self._started = 0.0
@@ -52,6 +52,7 @@ class BarProgress:
     def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
         """A phase begins (or goes on, `done` batches of `batches` behind it)."""
         self._phase, self._score, self._started, self._done = phase, math.nan, time.monotonic(), 0
+        self._drop_counter()
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(phase.name, total=batches, completed=done, rate="", note="")
@@ -85,21 +86,18 @@ class BarProgress:
         self.console.print(text, highlight=False)
 
     def counter(self, description: str) -> Any:
-        """A function (done, total) that shows a bar of its own, e.g. while clips are prepared."""
-        task = self._progress.add_task(description, total=None, rate="", note="")
-        said: list[int] = []
+        """A function (done, total, what) that shows a bar of its own, e.g. while clips are prepared."""
+        self._drop_counter()
+        task = self._counter = self._progress.add_task(description, total=None, rate="", note="")
+        if not self.live:
+            self.console.print(description, highlight=False)
 
-        def show(done: int, total: int) -> None:
-            self._progress.update(task, completed=done, total=total)
-            if done >= total:
-                self._progress.remove_task(task) if task in self._progress.task_ids else None
-                if not self.live and not said:
-                    said.append(done)
-                    self.console.print(f"{description}: {total}", highlight=False)
+        def show(done: int, total: int, what: str = "") -> None:
+            self._progress.update(task, completed=done, total=total, note=what)
 
         return show
 
-
-def flush() -> None:
-    """Let piped logs keep up with the run."""
-    sys.stderr.flush()
+    def _drop_counter(self) -> None:
+        if self._counter is not None:
+            self._progress.remove_task(self._counter)
+            self._counter = None
