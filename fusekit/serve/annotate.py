@@ -1,13 +1,14 @@
 """A copy of a video with what the model sees and says drawn in, in step with its sound.
 
-Frames keep their own times, variable rates included, and stand upright. Sound packets are copied as they are where an
-MP4 file can hold them; other sound is encoded again as AAC, mono.
+Frames keep their own times, variable rates included, and stand upright. Sound packets are copied as they
+are where an MP4 file can hold them; other sound is encoded again as AAC, mono.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from fusekit.serve.predictor import FilePrediction
 
 CLOCK = 90_000
 """Ticks a second of the written video: common rates and milliseconds are whole numbers of it."""
-READABLE_PX = 360
-"""Smaller pictures are enlarged (by a whole number) until their shorter side is at least half of this."""
+READABLE_PX = 320
+"""Small pictures are enlarged by a whole number towards this shorter side, so that the values can be read."""
 TRAIL_S = 2.0
 AAC_HZ = 48_000
 AAC_BLOCK = 1024
@@ -37,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 
 def annotate(found: FilePrediction, out: Path, progress: Progress | None = None) -> Path:
-    """Write `out` (MP4: H.264 and the sound) with face box, valence-arousal needle and gate drawn into `found`'s video.
+    """Write `out`, an MP4: `found`'s video with face box, needle and gate drawn in, and its sound.
 
     A reader sees the old file or the new one, never a part.
 
@@ -55,14 +56,16 @@ def annotate(found: FilePrediction, out: Path, progress: Progress | None = None)
             os.fsync(file.fileno())
         partial.replace(out)
     except (OSError, av.error.FFmpegError) as error:
-        raise DataError(f"cannot write the video '{out}': {getattr(error, 'strerror', None) or error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot write the video '{out}': {reason}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
     return out
 
 
 def scene_at(found: FilePrediction, time_s: float) -> Scene:
-    """What is known at `time_s`: the latest step at or before it, and the face box of the latest frame looked at."""
+    """What is known at `time_s`: the latest step at or before it, and the face box of the latest frame."""
     row = max(int(np.searchsorted(found.times, time_s + 1e-3, side="right")) - 1, 0)
     point, trail = None, np.zeros((0, 2))
     if {"valence", "arousal"} <= set(found.dims):
@@ -89,16 +92,13 @@ def _write(container: Any, found: FilePrediction, progress: Progress | None) -> 
     waiting: tuple[float, Any] | None = None
     last_tick = -1
     for number, picture in enumerate(read_video(found.video)):
-        frame, enlarged = _readable(picture.rgb)
+        scene = scene_at(found, picture.time_s)
+        frame = _drawn(picture.rgb, scene)
         if video is None:
             # Both tracks must be there before the first packet is written.
             video = _video_track(container, frame, info.fps)
             sound = _sound(container, found)
             waiting = next(sound, None)
-        scene = scene_at(found, picture.time_s)
-        if scene.box is not None:
-            scene.box = scene.box * enlarged
-        draw(frame, scene)
         encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
         # Two frames may carry one stamp; a track may not.
         last_tick = max(round(picture.time_s * CLOCK), last_tick + 1)
@@ -124,14 +124,14 @@ def _video_track(container: Any, frame: np.ndarray, fps: float) -> Any:
     return track
 
 
-def _readable(rgb: np.ndarray) -> tuple[np.ndarray, int]:
-    """`(H, W, 3)` -> a copy with even sides, enlarged if it is tiny, and by how much."""
+def _drawn(rgb: np.ndarray, scene: Scene) -> np.ndarray:
+    """`(H, W, 3)` -> enlarged if it is tiny, with `scene` drawn in; both sides even, as H.264 wants."""
     times = max(1, round(READABLE_PX / min(rgb.shape[:2])))
-    big = cv2.resize(rgb, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR) if times > 1 else rgb.copy()
-    odd_y, odd_x = big.shape[0] % 2, big.shape[1] % 2
-    if odd_y or odd_x:
-        big = cv2.copyMakeBorder(big, 0, odd_y, 0, odd_x, cv2.BORDER_REPLICATE)
-    return big, times
+    if times > 1:
+        rgb = cv2.resize(rgb, None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR)
+        scene = replace(scene, box=None if scene.box is None else scene.box * times)
+    frame = draw(rgb, scene)
+    return cv2.copyMakeBorder(frame, 0, frame.shape[0] % 2, 0, frame.shape[1] % 2, cv2.BORDER_REPLICATE)
 
 
 def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]:
@@ -141,7 +141,12 @@ def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]
     source = av.open(f"file:{found.sound}", options={"protocol_whitelist": "file"})
     kinds = set(source.format.name.split(","))
     track = source.streams.audio[0] if source.streams.audio else None
-    if found.sound == found.video and track is not None and track.codec_context.name in COPIED and kinds & _CLEAN:
+    if (
+        found.sound == found.video
+        and track is not None
+        and kinds & _CLEAN
+        and track.codec_context.name in COPIED
+    ):
         return _copied(source, track, container.add_stream_from_template(track))
     source.close()
     mono = container.add_stream("aac", rate=AAC_HZ, layout="mono")
@@ -149,8 +154,9 @@ def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]
 
 
 def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]:
-    # As `fusekit.data.media` has it: zero is the earliest start of both tracks, and not below the container's zero.
-    starts = [s.start_time * s.time_base for s in (track, source.streams.video[0]) if s.start_time is not None]
+    # As in `fusekit.data.media`: zero is the earliest start of both tracks, not below the container's zero.
+    tracks = (track, source.streams.video[0])
+    starts = [s.start_time * s.time_base for s in tracks if s.start_time is not None]
     zero = max(Fraction(0), min(starts, default=Fraction(0)))
     with source:
         for packet in source.demux(track):
@@ -164,7 +170,8 @@ def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]
 
 def _encoded(samples: np.ndarray, track: Any) -> Iterator[tuple[float, Any]]:
     for begin in range(0, len(samples), AAC_BLOCK):
-        block = av.AudioFrame.from_ndarray(samples[None, begin : begin + AAC_BLOCK], format="fltp", layout="mono")
+        piece = samples[None, begin : begin + AAC_BLOCK]
+        block = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
         block.sample_rate, block.pts, block.time_base = AAC_HZ, begin, Fraction(1, AAC_HZ)
         for packet in track.encode(block):
             yield begin / AAC_HZ, packet

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fusekit.data.media import probe
 from fusekit.engine.progress import BarProgress
 from fusekit.errors import DataError, FusekitError, MissingExtraError
 from fusekit.registry import Registry
 from fusekit.runs import open_run
 from fusekit.serve.predictor import FilePrediction, Predictor
+from fusekit.serve.sources import mediums
 from fusekit.study.table import SUFFIXES, write_table
 
 SHOWN_ROWS = 10
@@ -37,8 +38,8 @@ def predict_files(
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        FusekitError: the request makes no sense (before any work); a file cannot be predicted (after the others are
-            done and written).
+        FusekitError: the request makes no sense (before any work); a file cannot be predicted (after the
+            others are done and written).
     """
     files = [Path(f) for f in files]
     _check_request(files, out, plot, video)
@@ -71,7 +72,8 @@ def predict_files(
     if found and out is None and plot is None and video is None:
         _print(found)
     if failed:
-        raise DataError(f"{len(failed)} of {len(files)} files could not be predicted:\n  " + "\n  ".join(failed))
+        reasons = "\n  ".join(failed)
+        raise DataError(f"{len(failed)} of {len(files)} files could not be predicted:\n  {reasons}")
     return found
 
 
@@ -89,12 +91,16 @@ def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, v
         if path.is_dir():
             raise FusekitError(f"{option} {path}: is a folder; name a file.")
         if option != "--out" and len(files) > 1:
-            raise FusekitError(f"{option} takes one recording, and {len(files)} are given; run it once for each.")
+            raise FusekitError(
+                f"{option} takes one recording, and {len(files)} are given; run it once for each."
+            )
     if not files:
         raise FusekitError("name at least one video or sound file.")
     if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
-        raise MissingExtraError(f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv.")
-    if video is not None and files[0].is_file() and not probe(files[0]).has_video:
+        raise MissingExtraError(
+            f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."
+        )
+    if video is not None and "video" not in mediums(files[0]):
         raise DataError(f"--video {video}: {files[0]} has no picture to draw into.")
 
 
@@ -120,41 +126,36 @@ def _print(found: Sequence[FilePrediction]) -> None:
 
     console = Console()
     first = found[0]
-    gated = "gate" in first.trace
     low, high = first.label_range
-    table = Table(title=f"mean and sd over the steps, labels {low:g} to {high:g}")
-    for name in ("file", "seconds", "steps", *first.dims):
+    share = "present, gate" if "gate" in first.trace else "present"
+    table = Table(title=f"mean ± sd of the steps (labels {low:g} to {high:g})")
+    for name in ("file", "steps", *first.dims, *(f"{m}: {share}" for m in first.modalities)):
         table.add_column(name, justify="left" if name == "file" else "right", overflow="fold")
-    for m in first.modalities:
-        table.add_column(f"{m} present", justify="right")
-        if gated:
-            table.add_column(f"gate {m}", justify="right")
-    for one in found:
-        cells = [one.file, f"{one.times[-1]:.1f}", str(len(one.times))]
-        cells += [f"{column.mean():+.2f} ± {column.std():.2f}" for column in one.prediction.T]
+    # The folder only where two files share a name.
+    names = [Path(f.file).name for f in found]
+    for one, name in zip(found, names, strict=True):
+        cells = [name if names.count(name) == 1 else one.file, str(len(one.times))]
+        cells += [f"{column.mean():+.2f}±{column.std():.2f}" for column in one.prediction.T]
         for i in range(len(one.modalities)):
-            cells.append(f"{one.present[:, i].mean():.0%}")
-            if gated:
-                cells.append(f"{one.trace['gate'][:, i].mean():.2f}")
+            gate = f", {one.trace['gate'][:, i].mean():.2f}" if "gate" in one.trace else ""
+            cells.append(f"{one.present[:, i].mean():.0%}{gate}")
         table.add_row(*cells)
     console.print(table)
     if len(found) == 1:
         console.print(_some_steps(first))
 
 
-def _some_steps(one: FilePrediction) -> object:
+def _some_steps(one: FilePrediction) -> Any:
     from rich.table import Table
 
     rows = np.unique(np.linspace(0, len(one.times) - 1, SHOWN_ROWS).round().astype(int))
-    table = Table(title=f"{len(rows)} of {len(one.times)} steps; --out FILE.csv writes all")
-    columns = {k: v for k, v in one.columns().items() if k != "file" and not k.startswith("attention_")}
-    for name in columns:
+    table = Table(title=f"{len(rows)} of {len(one.times)} steps (--out FILE.csv writes all)")
+    gate = one.trace.get("gate")
+    for name in ("seconds", *one.dims, *(f"gate {m}" if gate is not None else m for m in one.modalities)):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            *(
-                ("yes" if v[row] else "no") if v.dtype == bool else f"{v[row]:.2f}" if k == "time_s" else f"{v[row]:+.3f}"
-                for k, v in columns.items()
-            )
-        )
+        cells = [f"{one.times[row]:.2f}", *(f"{value:+.3f}" for value in one.prediction[row])]
+        for i, here in enumerate(one.present[row]):
+            cells.append("absent" if not here else "present" if gate is None else f"{gate[row, i]:.2f}")
+        table.add_row(*cells)
     return table

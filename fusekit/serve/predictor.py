@@ -1,4 +1,4 @@
-"""A trained run applied to files: prepared as in training, evaluated as the recipe says, in the corpus's own range."""
+"""A trained run applied to files: prepared as in training, evaluated as the recipe says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """Where the face was: `times (n,)` seconds of the frames looked at, `boxes (n, 4)` pixels, NaN for none."""
+    """Where the face was: `times (n,)` seconds of the frames kept, `boxes (n, 4)` pixels, NaN for none."""
 
     times: np.ndarray
     boxes: np.ndarray
@@ -68,8 +68,9 @@ class FilePrediction:
     face: FaceTrack | None = None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The table: `file, time_s`, the dimensions, `gate_<modality>`, `attention_<k>`, `present_<modality>`."""
-        table: dict[str, np.ndarray] = {"file": np.full(len(self.times), self.file), "time_s": np.round(self.times, 6)}
+        """`file, time_s`, the dimensions, `gate_<modality>`, `attention_<k>`, `present_<modality>`."""
+        table: dict[str, np.ndarray] = {"file": np.full(len(self.times), self.file)}
+        table["time_s"] = np.round(self.times, 6)
         table |= {dim: self.prediction[:, k] for k, dim in enumerate(self.dims)}
         if "gate" in self.trace:
             table |= {f"gate_{m}": self.trace["gate"][:, i] for i, m in enumerate(self.modalities)}
@@ -105,8 +106,8 @@ class Predictor:
     ) -> FilePrediction:
         """Predict one recording at every step of the recipe's clock.
 
-        A modality that the recording does not have (no sound track, no face anywhere) is absent: the rest predicts,
-        and `notes` say so.
+        A modality that the recording does not have (no sound track, no face anywhere) is absent: the rest
+        predicts, and `notes` say so.
 
         Args:
             file: a video or sound file, or `{modality: file}`.
@@ -142,9 +143,7 @@ class Predictor:
             face=next((FaceTrack(s["times"], s["boxes"]) for s in streams.values() if "boxes" in s), None),
         )
 
-    def _on_grid(
-        self, name: str, streams: Mapping[str, Stream], readers: Mapping[str, Reader]
-    ) -> ClipSteps:
+    def _on_grid(self, name: str, streams: Mapping[str, Stream], readers: Mapping[str, Reader]) -> ClipSteps:
         clip = Clip(name, "", {}, None)
         (steps,), _ = build_steps(
             [clip],
@@ -168,19 +167,18 @@ class Predictor:
             if missing == len(steps):
                 notes.append(f"{m} is absent: {what}")
             elif missing / steps.step_hz >= WORTH_SAYING_S:
-                notes.append(
-                    f"{m} is absent for {missing / steps.step_hz:.1f} of {len(steps) / steps.step_hz:.1f} s: {what}"
-                )
+                gone, whole = missing / steps.step_hz, len(steps) / steps.step_hz
+                notes.append(f"{m} is absent for {gone:.1f} of {whole:.1f} s: {what}")
         return notes
 
     def _predict(self, steps: ClipSteps, progress: Progress | None) -> ClipPrediction:
-        """The recipe's evaluation, in chunks of steps: what chunks share is the state, or the last steps again."""
+        """The recipe's evaluation, in chunks of steps that share the state, or the last steps once more."""
         run, pieces = self.run, []
         last = run.recipe.evaluation.states == "last"
         overlap = self._steps - 1 if last else 0
         state: State | None = None
-        # How many rows are encoded together moves the last bit, float16 makes a visible step of it, and a stream encodes
-        # one by one. There is little to gain from batches on a CPU.
+        # How many rows are encoded together moves the last bit, float16 makes a visible step of it, and a
+        # stream encodes one by one. On a CPU there is little to gain from batches.
         on_cpu = run.runtime.device.type == "cpu"
         for begin in range(0, len(steps), CHUNK):
             first, end = max(begin - overlap, 0), min(begin + CHUNK, len(steps))

@@ -26,7 +26,7 @@ class Sources:
     Attributes:
         given: a source per modality that the recording has.
         absent: why each other modality is missing.
-        video: the file with a picture, if there is one; sound: the one with sound.
+        video: the file whose picture is shown, if there is one; sound: the one that is heard.
     """
 
     given: dict[str, Source]
@@ -46,7 +46,7 @@ def find_sources(
         boxes: CSV of face boxes for the modalities that read the picture.
 
     Raises:
-        DataError: a file is missing, empty or no medium; it serves none of the modalities; a modality is unknown.
+        DataError: a file is missing, empty or no medium; it serves no modality; a modality is unknown.
     """
     if isinstance(file, Mapping):
         unknown = sorted(set(file) - set(readers))
@@ -56,7 +56,7 @@ def find_sources(
         absent = {m: "no file was given for it" for m in readers if m not in file}
     else:
         chosen, absent = dict.fromkeys(readers, Path(file)), {}
-    held = {path: _mediums(path) for path in chosen.values()}
+    held = {path: mediums(path) for path in chosen.values()}
     given: dict[str, Source] = {}
     for m, path in chosen.items():
         medium = readers[m].medium
@@ -69,24 +69,39 @@ def find_sources(
     return Sources(
         given,
         absent,
-        video=next((p for p, kinds in held.items() if "video" in kinds), None),
-        sound=next((p for p, kinds in held.items() if "audio" in kinds), None),
+        video=_holding("video", given, readers, held),
+        sound=_holding("audio", given, readers, held),
     )
 
 
-def _mediums(path: Path) -> set[str]:
+def _holding(
+    medium: str, given: Mapping[str, Source], readers: Mapping[str, Reader], held: Mapping[Path, set[str]]
+) -> Path | None:
+    """The file that a modality of this medium reads; failing that, any that holds it."""
+    read = [source.path for m, source in given.items() if readers[m].medium == medium]
+    return next(iter([*read, *(path for path, kinds in held.items() if medium in kinds)]), None)
+
+
+def mediums(path: Path) -> set[str]:
+    """Which of "video" and "audio" a file holds.
+
+    Raises:
+        DataError: it is missing, empty, or cannot be decoded.
+    """
     if not path.is_file():
-        raise DataError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; name video or sound files.")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {what}; name video or sound files.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty (0 bytes). Copy it again.")
     try:
         info = probe(path)
     except DataError as fault:
-        what = "a video or sound file that can be decoded" if path.stat().st_size else "a recording: it is empty (0 bytes)"
-        raise DataError(f"{path}: not {what}. Replace it with a whole copy.") from fault
+        raise DataError(f"{path}: not a video or sound file that can be decoded, or damaged.") from fault
     return {medium for medium, held in (("video", info.has_video), ("audio", info.has_audio)) if held}
 
 
 def usable_readers(run: Run, boxes: Path | None = None) -> tuple[dict[str, Reader], list[str]]:
-    """The run's readers, with a detector of our own where the corpus gave the face boxes; and what to say of it."""
+    """The run's readers, with a detector of ours where the corpus gave the face boxes; and notes on that."""
     readers, notes = {}, []
     for m, reader in run.readers.items():
         if getattr(reader, "detector", None) == "boxes" and boxes is None:
@@ -95,8 +110,8 @@ def usable_readers(run: Run, boxes: Path | None = None) -> tuple[dict[str, Reade
             reader.detector = FALLBACK_DETECTOR  # type: ignore[attr-defined]
             reader.use_detector(run.registry.load(entry)())  # type: ignore[attr-defined]
             notes.append(
-                f"{m}: the run was trained with face boxes given by its corpus; here the {FALLBACK_DETECTOR} detector "
-                "finds the face, whose crops may differ a little"
+                f"{m}: the run was trained with face boxes given by its corpus; here the {FALLBACK_DETECTOR} "
+                "detector finds the face, whose crops may differ a little"
             )
         readers[m] = reader
     return readers, notes

@@ -1,14 +1,14 @@
-"""Prediction while it happens: frames and sound come in, predictions come out, equal to those of the finished file.
+"""Prediction while it happens: frames and sound come in, predictions come out, equal to the finished file's.
 
-A step at t can be predicted once every modality's window around t is there; a window that holds future (a centred
-mel crop) makes the prediction lag by `lookahead_s`.
+A step at t can be predicted once every modality's window around t is there; a window that holds future (a
+centred mel crop) makes the prediction lag by `lookahead_s`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -48,8 +48,8 @@ class Stepper:
     """One step after another through a model, batch of one: windows ready -> prediction.
 
     Args:
-        states: `last`: every step from zero state over the last `steps` fused vectors, kept in a buffer (spec 3.6, the
-            default evaluation); `carry`: the temporal head's own state is carried on.
+        states: `last`: every step from zero state over the last `steps` fused vectors, kept in a buffer (the
+            default evaluation, spec 3.6); `carry`: the temporal head's own state is carried on.
     """
 
     def __init__(self, model: Model, runtime: Runtime, states: Literal["last", "carry"], steps: int) -> None:
@@ -82,7 +82,7 @@ class Stepper:
 
     def _features(self, m: str, window: np.ndarray | Tensor | None) -> Tensor:
         """`(*raw)` -> `(1, 1, D_m)`; zeros for what is absent, which the fusion does not read."""
-        branch = self.model.branches[m]
+        branch: Any = self.model.branches[m]
         if window is None:
             return torch.zeros(1, 1, branch.projector.out_dim, device=self.runtime.device)
         x = torch.as_tensor(window).to(self.runtime.device)[None]
@@ -170,8 +170,8 @@ class StreamPredictor:
         notes: what the user should know, one line each.
 
     Raises:
-        RunError: a reader cannot stream (a mel spectrogram relative to the whole file's maximum), or the temporal head
-            looks ahead; the message names the change of the recipe.
+        RunError: a reader cannot stream (a mel spectrogram relative to the whole file's maximum), or the
+            temporal head looks ahead; the message names the change of the recipe.
     """
 
     def __init__(self, run: Run, modalities: Sequence[str] | None = None) -> None:
@@ -181,8 +181,8 @@ class StreamPredictor:
             raise RunError(f"the run has no modality {', '.join(unknown)}; it has {', '.join(model.names)}.")
         if recipe.evaluation.states == "carry" and not model.temporal.causal:
             raise RunError(
-                f"temporal head {recipe.temporal.name} looks ahead, so its state cannot be carried along a stream. "
-                "Set `evaluation: {states: last}` in the recipe."
+                f"temporal head {recipe.temporal.name} looks ahead, so its state cannot be carried along a "
+                "stream. Set `evaluation: {states: last}` in the recipe."
             )
         readers, notes = usable_readers(run)
         self._readers = {m: r for m, r in readers.items() if modalities is None or m in modalities}
@@ -193,8 +193,8 @@ class StreamPredictor:
         rates = {i.rate for i in self._microphones}
         if len(rates) > 1:
             raise RunError(
-                f"the run's readers want sound at different rates ({', '.join(map(str, sorted(rates)))} Hz); one stream "
-                "has one. Give the readers the same `rate` in the recipe."
+                f"the run's readers want sound at different rates ({', '.join(map(str, sorted(rates)))} Hz); "
+                "one stream has one. Give the readers the same `rate` in the recipe."
             )
         self.sound_hz = next(iter(rates), None)
         self.lookahead_s = max(r.lookahead_s for r in self._readers.values())
@@ -216,7 +216,7 @@ class StreamPredictor:
 
     def finish(self) -> None:
         """The stream is over: `poll` gives the steps that were still waiting for the future."""
-        ends = [i.finish() for i in (*self._cameras, *self._microphones)]
+        ends = [c.finish() for c in self._cameras] + [m.finish() for m in self._microphones]
         self._count = len(grid(max(ends), self._hz)) if max(ends) > 0 else 0
 
     def step(self) -> StepPrediction | None:

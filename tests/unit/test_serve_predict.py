@@ -15,6 +15,7 @@ import torch
 from fusekit import build, plugins
 from fusekit.contracts import Clip, Source
 from fusekit.data.labels import unscale
+from fusekit.data.media import read_audio, read_video
 from fusekit.data.steps import build_steps
 from fusekit.engine.checkpoint import save_checkpoint, with_prefix
 from fusekit.engine.evaluation import predict_clip
@@ -47,8 +48,16 @@ fusion: {name: gmu, dim: 12}
 temporal: {name: luong-lstm, dim: 8, memory: 4}
 stages:
   - {name: latent, objective: adversarial, epochs: 1, batch_size: 4}
-  - {name: sequence, objective: supervised, epochs: 1, batch_size: 4, windows: [2, 4], freeze: [encoder, quadrant]}
+  - {name: sequence, objective: supervised, epochs: 1, batch_size: 4, windows: [2, 4], freeze: [encoder]}
 """
+
+
+SHARED = Path(os.environ.get("FUSEKIT_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
+REAL = [
+    "grid_lipnet/GRID/bbaf2n.mpg",
+    "grid_lipnet/GRID/lwbsza.mpg",
+    "ravdess_actor05_av/full_frame_360p/01-01-03-01-01-02-05.mp4",
+]
 
 
 def make_run(folder: Path, *overrides: str) -> Path:
@@ -129,12 +138,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_engine(run: Run, clip: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """What evaluation during training would say: all steps at once."""
     streams = {m: r.prepare(Source(clip)) for m, r in run.readers.items()}
-    recipe = run.recipe
-    (steps,), _ = build_steps(
-        [Clip("c", "", {}, None)], {"c": streams}, run.readers, recipe.target.dims, 10, (0, 10), labelled=False
-    )
+    clips, dims = [Clip("c", "", {}, None)], run.recipe.target.dims
+    (steps,), _ = build_steps(clips, {"c": streams}, run.readers, dims, 10, (0, 10), labelled=False)
     latents = stored(clip_latents(run.model, steps, run.runtime, chunk=1))
-    found = predict_clip(run.model, latents, steps.present, run.runtime, recipe.evaluation.states, 4)
+    found = predict_clip(run.model, latents, steps.present, run.runtime, run.recipe.evaluation.states, 4)
     return unscale(found.prediction, (0, 10)), steps.present, found.trace
 
 
@@ -174,7 +181,7 @@ def test_stream_equals_file(tmp_path: Path, clip: Path, states: str) -> None:
         said += fresh
         if fresh:
             assert fresh[-1].time_s <= now + 1e-6  # nothing is said before it happens
-            assert now - fresh[-1].time_s <= stream.lookahead_s + 2 / 25 + 0.1  # nor much later than it could be
+            assert now - fresh[-1].time_s <= stream.lookahead_s + 2 / 25 + 0.1  # nor much later
     before = len(said)
     stream.finish()
     said += stream.poll()
@@ -228,6 +235,10 @@ def test_silent_video_and_separate_files(run_dir: Path, tmp_path: Path, clip: Pa
     assert both.notes == ()
     assert both.present.all()
     assert both.sound == tmp_path / "voice.wav"
+    crossed = predictor.predict_file({"face": mute, "voice": clip})
+    assert (crossed.video, crossed.sound) == (mute, clip)
+    crossed = predictor.predict_file({"face": clip, "voice": tmp_path / "voice.wav"})
+    assert (crossed.video, crossed.sound) == (clip, tmp_path / "voice.wav")
     assert np.abs(both.prediction - alone.prediction).max() > 1e-3
     half = predictor.predict_file(clip)
     assert any("face is absent for 0.8 of 3.0 s" in note for note in half.notes)
@@ -261,7 +272,8 @@ def test_sound_serves_a_run_of_sound_and_not_one_of_faces(tmp_path: Path, clip: 
         Predictor(face).predict_file(tmp_path / "voice.wav")
     found = Predictor(face).predict_file(clip)
     assert list(found.columns()) == [
-        "file", "time_s", "valence", "arousal", "attention_1", "attention_2", "attention_3", "attention_4", "present_face",
+        "file", "time_s", "valence", "arousal",
+        "attention_1", "attention_2", "attention_3", "attention_4", "present_face",
     ]  # fmt: skip
 
 
@@ -273,7 +285,8 @@ def test_label_range_comes_from_the_corpus_if_the_run_does_not_say(tmp_path: Pat
     (folder / "metrics.json").write_text('{"label_range": [-1, 1]}')
     common = Predictor(opened(folder)).predict_file(clip).prediction
     (folder / "metrics.json").write_text('{"label_range": [0, 10]}')
-    np.testing.assert_allclose(Predictor(opened(folder)).predict_file(clip).prediction, 5 * common + 5, rtol=1e-5)
+    own = Predictor(opened(folder)).predict_file(clip).prediction
+    np.testing.assert_allclose(own, 5 * common + 5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
@@ -303,7 +316,8 @@ def test_one_bad_file_does_not_stop_the_others(
     files = [empty, clip, noise, tmp_path / "gone.wav"]
     with pytest.raises(FusekitError, match="3 of 4 files") as error:
         predict_files(run_dir, plugins.load()[0], files, out=tmp_path / "t.csv", device="cpu")
-    for name, why in (("empty.mp4", "0 bytes"), ("noise.mp4", "can be decoded"), ("gone.wav", "no such file")):
+    reasons = {"empty.mp4": "0 bytes", "noise.mp4": "can be decoded", "gone.wav": "no such file"}
+    for name, why in reasons.items():
         assert any(name in line and why in line for line in str(error.value).splitlines())
     with (tmp_path / "t.csv").open() as file:
         assert {row["file"] for row in csv.DictReader(file)} == {str(clip)}
@@ -343,3 +357,25 @@ def test_summary_figure_and_video(
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     with av.open(str(tmp_path / "v.mp4")) as written:
         assert {s.type for s in written.streams} == {"video", "audio"}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_recordings(tmp_path: Path, name: str) -> None:
+    if not (SHARED / name).is_file():
+        pytest.skip(f"no {name} under {SHARED}; FUSEKIT_SHARED_DATA names the folder")
+    run = opened(
+        make_run(tmp_path / "run", "modalities.face.reader={name: face-video, size: 16, detector: haar}")
+    )
+    found = Predictor(run).predict_file(SHARED / name)
+    assert found.present[:-1].all()  # GRID's sound ends 0.05 s before its picture
+    assert found.notes == ()
+    assert found.face is not None
+    assert np.isfinite(found.face.boxes).all()
+    stream = StreamPredictor(run)
+    for picture in read_video(SHARED / name):
+        stream.push_frame(picture.rgb, picture.time_s)
+    stream.push_sound(read_audio(SHARED / name, RATE))
+    stream.finish()
+    said = stream.poll()
+    np.testing.assert_allclose([s.prediction for s in said], found.prediction, atol=1e-5)
+    np.testing.assert_array_equal([s.present for s in said], found.present)
