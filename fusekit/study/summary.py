@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -20,15 +21,16 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
         own = metrics[part]
         dims = [d for d in own["ccc"] if d != "mean"]
         title = f"{metrics['recipe']} on {part}: {own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
-        table = Table(title=title, title_justify="left", title_style="bold")
-        table.add_column("")
-        for metric in METRICS:
-            for dim in (*dims, "mean"):
-                table.add_column(f"{metric.upper()}\n{_short(dim)}", justify="right")
         rows = {"this run": own} | {n: b[part] for n, b in metrics.get("baselines", {}).items() if part in b}
-        for name, scores in rows.items():
-            cells = [_cell(scores[m][d]) for m in METRICS for d in (*dims, "mean")]
-            table.add_row(name, *cells, style="bold" if name == "this run" else None)
+        # One row per metric, three columns per model: narrow enough for a terminal of 80 columns.
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("", min_width=4, no_wrap=True)
+        for i, name in enumerate(rows):
+            for k, dim in enumerate((*dims, "mean")):
+                head = (name if k == 0 else "") + "\n" + _short(dim)
+                table.add_column(head, justify="right", style="bold" if i == 0 else "", no_wrap=True)
+        for metric in METRICS:
+            table.add_row(metric.upper(), *(_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean")))
         console.print(table)
         if "gate" in own:
             gate = own["gate"]
