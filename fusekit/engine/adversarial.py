@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,7 +122,7 @@ class Adversarial(Objective):
         u = torch.tensor(mix, dtype=torch.float32, device=clean.device)
         losses = self._critic_step(clean, cleaned.detach(), labels, u)
         if both:
-            losses |= self._generator_step(clean, z, cleaned, labels)
+            losses |= self._generator_step(clean, z, cleaned, labels, batch.context)
         return losses
 
     def _afc(self, prediction: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
@@ -160,7 +160,12 @@ class Adversarial(Objective):
             return ((gradient.flatten(1).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
 
     def _generator_step(
-        self, clean: Tensor, z: Tensor, cleaned: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]
+        self,
+        clean: Tensor,
+        z: Tensor,
+        cleaned: Tensor,
+        labels: tuple[Tensor, Tensor, Tensor | None],
+        context: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
         encoder, critic = self.branch.encoder, self.branch.quadrant
         critic.requires_grad_(False)  # G's loss passes through D without training it
@@ -168,7 +173,9 @@ class Adversarial(Objective):
             judged: Latent = critic(cleaned, z)
             second = encoder.decode(encoder.encode(cleaned))
             ones = torch.ones(len(z), 1, dtype=torch.bool, device=z.device)
-            prediction, _, _ = self.model.predict({self.modality: judged}, ones[..., None], ones)
+            prediction, _, _ = self.model.predict(
+                {self.modality: judged}, ones[..., None], ones, context=context
+            )
         critic.requires_grad_(True)
         assert judged.realness is not None  # a critic gives both
         assert judged.affect is not None

@@ -128,7 +128,7 @@ def test_the_terms_are_those_of_the_spec(tiny: SimpleNamespace, gan: Any) -> Non
         expected = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
         torch.testing.assert_close(losses["d_source"], expected.detach())
         assert "d_penalty" not in losses
-    losses = objective._generator_step(clean, z, cleaned, labels)
+    losses = objective._generator_step(clean, z, cleaned, labels, {})
     score = -fake.mean() if gan == "wgan-gp" else softplus(-fake).mean()
     torch.testing.assert_close(losses["g_source"], score.detach())
     second = g.decode(g.encode(cleaned))
@@ -145,7 +145,7 @@ def test_d_is_not_trained_by_g_s_loss(tiny: SimpleNamespace) -> None:
     d = objective.branch.quadrant
     before = _state(d)
     clean, z, cleaned, labels = _prepared(objective)
-    objective._generator_step(clean, z, cleaned, labels)
+    objective._generator_step(clean, z, cleaned, labels, {})
     assert _changed(before, d) == set()
     assert all(p.grad is None for p in d.parameters())
     assert all(p.requires_grad for p in d.parameters())  # ready for its own next step
@@ -164,7 +164,7 @@ def test_g_and_p_are_not_trained_by_d_s_loss(tiny: SimpleNamespace) -> None:
 def test_the_predictor_s_loss_reaches_the_encoder_through_z_alone(tiny: SimpleNamespace) -> None:
     objective = _objective(tiny, lambdas=(0.25, 0.0, 1.0))
     clean, z, cleaned, labels = _prepared(objective)
-    objective._generator_step(clean, z, cleaned, labels)
+    objective._generator_step(clean, z, cleaned, labels, {})
     encoder = objective.branch.encoder
     assert all(p.grad is not None and p.grad.any() for p in encoder.encoder.parameters())
     assert not any(p.grad is not None and p.grad.any() for p in encoder.decoder.parameters())
