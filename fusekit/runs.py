@@ -149,6 +149,7 @@ def _begin(run_dir: Path, recipe: Recipe, data: Data, device: str, plugins: Sequ
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()
+    facts["label_range"] = list(data.corpus.label_range)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)
     # Last: a directory with a recipe is a run.
