@@ -126,7 +126,11 @@ class FrameReader(Reader):
 
 
 def tiny_clips(
-    sizes: Sequence[int] = (11, 9, 14), names: Sequence[str] = NAMES, *, seed: int = 0, learnable: bool = False
+    sizes: Sequence[int] = (11, 9, 14),
+    names: Sequence[str] = NAMES,
+    *,
+    seed: int = 0,
+    learnable: bool = False,
 ) -> list[ClipSteps]:
     """Clips on a 4 Hz grid with uint8 pictures, labels at every step and everything present.
 

@@ -55,7 +55,8 @@ class Adversarial(Objective):
     Args:
         model: a model of this one modality: its branch (shared with the whole model) and a tail of its own.
         train, validation: windows of one step in which the modality is present.
-        degradation: damage of the inputs; augmentation: applied before it, with the same contract; None: not applied.
+        degradation: damage of the inputs; augmentation: applied before it, with the same contract; None: not
+            applied.
         dims: names of the target dimensions.
         weights: `(N, K)` targets -> `(N, K)` frequency weights of mean 1, or None.
         rngs: one generator per window; see `Rngs`.
@@ -150,7 +151,7 @@ class Adversarial(Objective):
         return max((int(state["step"]) for state in self.optimizers["d"].state.values()), default=0)
 
     def _penalty(self, clean: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-        """mean (||grad D(x_hat)|| - 1)^2, x_hat = u x + (1 - u) G(n), in float32 whatever the run's precision."""
+        """mean (||grad D(x_hat)|| - 1)^2, x_hat = u x + (1 - u) G(n); always in float32."""
         u = mix.view(-1, *[1] * (clean.dim() - 1))  # one draw per sample, whatever the window's shape
         with torch.autocast(clean.device.type, enabled=False):
             between = (u * clean + (1 - u) * fake).requires_grad_(True)

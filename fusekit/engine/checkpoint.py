@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write `tensors` and the JSON-able `meta` to `path`; a reader sees the old file or the new one, never a part.
+    """Write `tensors` and the JSON-able `meta` to `path`; a reader sees the old file or all of the new one.
 
     Raises:
         RunError: the file cannot be written (full disk, no permission); the old one is still whole.
@@ -40,8 +40,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise RunError(
-            f"cannot write the checkpoint '{path}': {error.strerror or error}. Nothing was lost: the previous checkpoint is "
-            f"whole. Free some space, then continue with `fusekit train --resume {path.parent.parent}`."
+            f"cannot write the checkpoint '{path}': {error.strerror or error}. Nothing was lost: the "
+            "previous checkpoint is whole. Free some space, then continue with "
+            f"`fusekit train --resume {path.parent.parent}`."
         ) from error
 
 
@@ -79,7 +80,8 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """State of an optimiser as flat tensors `<parameter number>.<name>`; its settings come from the recipe."""
+    """State of an optimiser as flat tensors `<parameter number>.<name>`; its settings come from the
+    recipe."""
     return {
         f"{number}.{name}": torch.as_tensor(value)
         for number, state in optimizer.state_dict()["state"].items()

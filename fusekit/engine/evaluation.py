@@ -37,7 +37,8 @@ def predict_clip(
     """Latents of T rows, `present (T, M)` -> prediction per step.
 
     Args:
-        states: `last`: at each step the last `steps` steps from zero state; `carry`: state carried from the clip's start.
+        states: `last`: at each step the last `steps` steps from zero state; `carry`: state carried from the
+            clip's start.
     """
     model.eval()
     mask = torch.from_numpy(present).to(runtime.device)

@@ -30,8 +30,8 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise RunError(
-                f"cannot write '{self.path}': {error.strerror or error}. The last checkpoint is whole. Free some "
-                f"space, then continue with `fusekit train --resume {self.path.parent}`."
+                f"cannot write '{self.path}': {error.strerror or error}. The last checkpoint is whole. Free "
+                f"some space, then continue with `fusekit train --resume {self.path.parent}`."
             ) from error
 
     def lines(self) -> int:
@@ -39,7 +39,7 @@ class Journal:
         return self.path.read_text(encoding="utf-8").count("\n") if self.path.exists() else 0
 
     def cut(self, lines: int) -> None:
-        """Keep the first `lines` lines: what was written after the checkpoint that a resumed run starts from goes."""
+        """Keep the first `lines` lines: those written after the checkpoint that a run resumes from go."""
         if not self.path.exists():
             return
         kept = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]

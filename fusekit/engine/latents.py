@@ -1,4 +1,4 @@
-"""Cached latents: encoder and quadrant head run once over every clean step, stage 2 trains on what they gave (spec 3.1)."""
+"""Cached latents: encoder and quadrant head run once over every clean step for stage 2 (spec 3.1)."""
 
 from __future__ import annotations
 

@@ -67,10 +67,10 @@ def fit(
 ) -> None:
     """Run `phases`; at the end of each, `model` holds its best weights by mean validation CCC.
 
-    `folder/last.safetensors` always holds a whole state to resume from: weights, optimisers, the best weights so far and the
-    position. It is written after each epoch, every five minutes and on Ctrl-C (at the next batch boundary). All
-    randomness is a function of the seed and the position, so a resumed run on the CPU ends with the same weights,
-    bit for bit.
+    `folder/last.safetensors` always holds a whole state to resume from: weights, optimisers, the best weights
+    so far and the position. It is written after each epoch, every five minutes and on Ctrl-C (at the next
+    batch boundary). All randomness is a function of the seed and the position, so a resumed run on the CPU
+    ends with the same weights, bit for bit.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the state is saved.
@@ -124,7 +124,8 @@ def _run_phase(
     while at.epoch < phase.epochs:
         batches = objective.batches(at.epoch)
         for indices in batches[at.batch :]:
-            # Parts with dropout draw from torch's generator: seed it by position, so that no generator must be saved.
+            # Parts with dropout draw from torch's generator: seed it by position, so that no generator must
+            # be saved.
             torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
             losses = {k: float(v) for k, v in objective.step(indices, at.epoch).items()}
             for name, value in losses.items():
@@ -216,7 +217,8 @@ def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[list[bool]]:
-    """The first Ctrl-C only marks the list, so that the loop can stop at a batch boundary; a second one stops at once."""
+    """The first Ctrl-C only marks the list, so that the loop can stop at a batch boundary; a second one stops
+    at once."""
     asked: list[bool] = []
 
     def mark(signum: int, frame: Any) -> None:

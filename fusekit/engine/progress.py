@@ -11,7 +11,7 @@ from fusekit.engine.objective import Phase
 
 
 class BarProgress:
-    """Losses, validation CCC, rate and time left on one live line per phase; a line per validation without a terminal.
+    """Losses, validation CCC, rate, time left: one live line per phase; without terminal one per validation.
 
     Use as a context manager. `silent` is for every process but the first.
     """
@@ -77,7 +77,8 @@ class BarProgress:
             rate = self._done / max(time.monotonic() - self._started, 1e-6)
             star = " *" if best else ""
             self.console.print(
-                f"  {self._phase.name} epoch {epoch}/{self._phase.epochs}: validation CCC {each}{star} ({rate:.1f} batches/s)",
+                f"  {self._phase.name} epoch {epoch}/{self._phase.epochs}: validation CCC {each}{star} "
+                f"({rate:.1f} batches/s)",
                 highlight=False,
             )
 

@@ -37,7 +37,8 @@ class Runtime:
             raise DeviceError(f"there is no device '{device}'; use --device auto, cpu or cuda.")
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
-                "CUDA was asked for, but torch sees no CUDA device here. Run `fusekit doctor`, or use --device cpu."
+                "CUDA was asked for, but torch sees no CUDA device here. Run `fusekit doctor`, or use "
+                "--device cpu."
             )
         on_cpu = device == "cpu" or not torch.cuda.is_available()
         if precision == "auto":
@@ -58,8 +59,8 @@ class Runtime:
     def gather(self, x: Tensor) -> Tensor:
         """`(n, ...)` of each process -> `(world * n, ...)` of all, differentiable.
 
-        A correlation taken per process is not that of the global batch, so losses that correlate read gathered rows. The
-        backward pass sums over processes what `average_gradients` then divides.
+        A correlation taken per process is not that of the global batch, so losses that correlate read
+        gathered rows. The backward pass sums over processes what `average_gradients` then divides.
         """
         if self.world == 1:
             return x
@@ -70,7 +71,8 @@ class Runtime:
         return torch.cat(all_gather(x))
 
     def gather_any(self, x: Tensor) -> Tensor:
-        """Like `gather` for rows whose number differs between processes; not differentiable, on every process."""
+        """Like `gather` for rows whose number differs between processes; not differentiable, on every
+        process."""
         if self.world == 1:
             return x
         from accelerate.utils import gather_object
@@ -78,7 +80,8 @@ class Runtime:
         return torch.cat([t.to(x.device) for t in gather_object([x.detach().cpu()])])
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes. Equal rows per process make it the global gradient."""
+        """Replace each gradient by its mean over the processes. Equal rows per process make it the global
+        gradient."""
         if self.world == 1:
             return
         for p in parameters:

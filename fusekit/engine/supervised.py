@@ -42,10 +42,11 @@ class SupervisedSettings:
 
 
 class Supervised(Objective):
-    """Loss summed over the steps of a window, correlations at each step across the batch; zero state at its start (spec 3.6).
+    """Loss summed over the steps of a window, correlations at each step across the batch; zero state at its
+    start (spec 3.6).
 
-    With encoder and quadrant head frozen, training and validation read cached latents of clean inputs; else the whole model
-    runs on the inputs, and a quadrant head with logits adds its cross-entropy.
+    With encoder and quadrant head frozen, training and validation read cached latents of clean inputs; else
+    the whole model runs on the inputs, and a quadrant head with logits adds its cross-entropy.
 
     Args:
         model: the whole model. train: windows. train_clips, validation_clips: the clips behind them.

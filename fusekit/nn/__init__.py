@@ -1,1 +1,1 @@
-"""Tensors in, tensors out: encoders, quadrant heads, projectors, fusion, temporal heads and the assembled model."""
+"""Tensors in, tensors out: encoders, quadrant heads, projectors, fusion, temporal heads and the model."""

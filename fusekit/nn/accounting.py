@@ -19,15 +19,16 @@ UNUSED_LINEAR = 10  # D's linear 4 -> 2 that is built, counted and never called 
 
 
 def count(*modules: nn.Module) -> int:
-    """Parameters of the modules; the learned vector for "nothing present", which the paper has not, left out."""
+    """Parameters of the modules, without the learned vector for "nothing present" (not the paper's)."""
     return sum(p.numel() for m in modules for n, p in m.named_parameters() if n.split(".")[-1] != "empty")
 
 
 def paper_parameters(model: Model, preset: str) -> dict[str, int] | None:
     """The paper's accounting: one G, one D, and P; inference is G + P (spec 2, 2.3). None without G and D.
 
-    `table11` adds what the printed rows contain: an idle gated unit where one modality has attention, and no attention
-    score where two are concatenated (spec 2, 2.2). It reproduces the eight printed integers of Table 11.
+    `table11` adds what the printed rows contain: an idle gated unit where one modality has attention, and no
+    attention score where two are concatenated (spec 2, 2.2). It reproduces the eight printed integers of
+    Table 11.
     """
     branches = list(model.branches.values())
     first = branches[0]
@@ -48,7 +49,8 @@ def paper_parameters(model: Model, preset: str) -> dict[str, int] | None:
 
 
 def built_parameters(model: Model) -> dict[str, int]:
-    """What this model holds: all of it for training; at inference without decoder and quadrant head where Q is not used."""
+    """What this model holds: all of it for training; at inference without decoder and quadrant head where Q
+    is not used."""
     total = sum(p.numel() for p in model.parameters())
     idle = 0
     for branch in model.branches.values():
@@ -61,7 +63,7 @@ def built_parameters(model: Model) -> dict[str, int]:
 
 
 def parts(model: Model, raw_shapes: dict[str, tuple[int, ...]], targets: int) -> list[dict[str, Any]]:
-    """One row per part: `name`, `shape_in`, `shape_out`, `parameters`. Shapes without the batch axis; T steps."""
+    """One row per part: `name`, `shape_in`, `shape_out`, `parameters`. No batch axis in shapes; T steps."""
     rows: list[dict[str, Any]] = []
 
     def row(name: str, shape_in: Any, shape_out: Any, *modules: nn.Module) -> None:

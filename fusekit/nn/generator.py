@@ -10,8 +10,9 @@ from fusekit.nn.init import paper_init
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    # Instance norm, affine: one group per channel is the same function, and several times faster on the CPU. Per-instance
-    # statistics everywhere: the authors' running statistics differ between training and validation (spec 1.1).
+    # Instance norm, affine: one group per channel is the same function, and several times faster on the CPU.
+    # Per-instance statistics everywhere: the authors' running statistics differ between training and
+    # validation (spec 1.1).
     return nn.GroupNorm(channels, channels)
 
 
@@ -24,7 +25,7 @@ def _up(cin: int, cout: int) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """`(N, C, H, W)` -> same: conv3, norm, ReLU, conv3, norm, plus the input if `skip` (spec 1.1 rows 4-8)."""
+    """`(N, C, H, W)` -> same: conv3, norm, ReLU, conv3, norm; plus the input if `skip` (spec 1.1)."""
 
     def __init__(self, channels: int, skip: bool = True) -> None:
         super().__init__()
@@ -50,7 +51,8 @@ class DenoisingGenerator(DenoisingEncoder):
         raw_shape: `(channels, S, S)`, S a multiple of 4.
         width: channels of the first layer; the latent has four times as many.
         blocks: residual blocks before the bottleneck, and again after it.
-        bottleneck_skip: add the bottleneck's input to its output (an option of the authors, who saw no difference).
+        bottleneck_skip: add the bottleneck's input to its output (an option of the authors, who saw no
+            difference).
 
     Raises:
         RecipeError: the window is not a square picture whose side is a multiple of 4.
@@ -62,8 +64,8 @@ class DenoisingGenerator(DenoisingEncoder):
         super().__init__()
         if len(raw_shape) != 3 or raw_shape[1] != raw_shape[2] or raw_shape[1] % 4:
             raise RecipeError(
-                f"encoder denoising-generator needs square pictures (C, S, S) with S a multiple of 4; the reader makes "
-                f"{tuple(raw_shape)}. Set the reader's size (or mels and columns) accordingly."
+                f"encoder denoising-generator needs square pictures (C, S, S) with S a multiple of 4; the "
+                f"reader makes {tuple(raw_shape)}. Set the reader's size (or mels and columns) accordingly."
             )
         channels, size, _ = raw_shape
         self.out_shape = (4 * width, size // 4, size // 4)

@@ -26,7 +26,8 @@ class Branch(nn.Module):
         return self.quadrant.conditioning != "none"
 
     def latent(self, x: Tensor) -> Latent:
-        """`(N, *raw)` float -> Latent; Q (and for it the reconstruction) only where the projector reads it (spec 7 no. 9)."""
+        """`(N, *raw)` float -> Latent; Q (and for it the reconstruction) only where the projector reads it
+        (spec 7 no. 9)."""
         z = self.encoder.encode(x)
         if not self.needs_quadrant:
             return Latent(z=z)
@@ -72,7 +73,7 @@ class Model(nn.Module):
         state: State | None = None,
         context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, State, Trace]:
-        """Features -> prediction `(B, T, K)`, state, trace (`gate`, `attention` where the parts give them)."""
+        """Features -> prediction `(B, T, K)`, state, trace (`gate`, `attention` where parts give them)."""
         fused, _, trace = self.fusion(feats, present, valid)
         y, state, more = self.temporal(fused, valid, context, state)
         return self.head(y), state, {**trace, **more}
@@ -85,7 +86,8 @@ class Model(nn.Module):
         state: State | None = None,
         context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, State, Trace]:
-        """Latents of N = B*T rows, `present (B, T, M)`, `valid (B, T)` -> prediction `(B, T, K)`, state, trace."""
+        """Latents of N = B*T rows, `present (B, T, M)`, `valid (B, T)` -> prediction `(B, T, K)`, state,
+        trace."""
         feats = self.features(latents, (present.shape[0], present.shape[1]))
         return self.sequence(feats, present, valid, state, context)
 
@@ -101,15 +103,16 @@ class Model(nn.Module):
         steps: int,
         context: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Trace]:
-        """One clip, T rows, `present (T, M)` -> prediction `(T, K)` and trace `(T, ...)` of the last `steps` steps.
+        """One clip, T rows, `present (T, M)` -> prediction `(T, K)` and trace `(T, ...)` of the last `steps`
+        steps.
 
-        The default evaluation: at every step the last `steps` steps from zero state (spec 3.6). A buffer of as many fused
-        vectors, so it streams exactly. The fusion must be stateless (all of fusekit's are).
+        The default evaluation: at every step the last `steps` steps from zero state (spec 3.6). A buffer of
+        as many fused vectors, so it streams exactly. The fusion must be stateless (all of fusekit's are).
         """
         fused, gates = self._fused(latents, present)
         index = torch.arange(len(fused), device=fused.device)[:, None]
         index = index + torch.arange(1 - steps, 1, device=fused.device)
-        # Steps before the clip's start come first in a window and are invalid, so they leave the state at zero.
+        # Steps before the clip's start come first in a window and are invalid: the state stays zero.
         rows = index.clamp(min=0)
         y, _, trace = self.temporal(fused[rows], index >= 0, {k: v[rows] for k, v in (context or {}).items()})
         return self.head(y[:, -1]), {**gates, **{k: v[:, -1] for k, v in trace.items()}}
@@ -117,7 +120,8 @@ class Model(nn.Module):
     def predict_carry(
         self, latents: Mapping[str, Latent], present: Tensor, context: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Trace]:
-        """One clip, T rows, `present (T, M)` -> prediction `(T, K)`, trace `(T, ...)`; state carried from the clip's start."""
+        """One clip, T rows, `present (T, M)` -> prediction `(T, K)`, trace `(T, ...)`; state carried from the
+        clip's start."""
         fused, gates = self._fused(latents, present)
         valid = present.new_ones(1, len(fused), dtype=torch.bool)
         y, _, trace = self.temporal(fused[None], valid, {k: v[None] for k, v in (context or {}).items()})

@@ -15,8 +15,8 @@ from fusekit.nn.init import paper_init
 def _quadrant(latent: Latent) -> Tensor:
     if latent.quadrant is None:
         raise RecipeError(
-            "the projector is to be conditioned on the quadrant, but no quadrant head gives one. Name one under "
-            "`quadrant:` (discriminator, classifier) or set `conditioning: none`."
+            "the projector is to be conditioned on the quadrant, but no quadrant head gives one. Name one "
+            "under `quadrant:` (discriminator, classifier) or set `conditioning: none`."
         )
     return latent.quadrant.to(latent.z.dtype)
 
@@ -28,7 +28,8 @@ class ConvPyramid(Projector):
 
     Args:
         latent_shape: `(C, S, S)`, S a power of two.
-        conditioning: `channel` appends a plane of the integer Q, `vector` appends Q repeated to the feature width, `none`.
+        conditioning: `channel` appends a plane of the integer Q, `vector` appends Q repeated to the feature
+            width, `none`.
         width: channels of the first layer, doubled by each further one.
 
     Raises:
@@ -43,8 +44,8 @@ class ConvPyramid(Projector):
             or latent_shape[1] & (latent_shape[1] - 1)
         ):
             raise RecipeError(
-                f"projector conv-pyramid needs a square latent map (C, S, S) with S a power of two; this encoder makes "
-                f"{tuple(latent_shape)}. Use {{name: linear}} for vectors."
+                f"projector conv-pyramid needs a square latent map (C, S, S) with S a power of two; this "
+                f"encoder makes {tuple(latent_shape)}. Use {{name: linear}} for vectors."
             )
         self.conditioning = conditioning
         channels = latent_shape[0] + (conditioning == "channel")
@@ -73,7 +74,8 @@ class LinearProjector(Projector):
 
     Args:
         latent_shape: `(D,)` or `(C, H, W)`.
-        conditioning: `vector` appends Q repeated to the feature width; `channel` appends the integer Q to the input; `none`.
+        conditioning: `vector` appends Q repeated to the feature width; `channel` appends the integer Q to the
+            input; `none`.
         dim: width of the features (before `vector` doubles it).
     """
 

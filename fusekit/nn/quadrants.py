@@ -11,7 +11,7 @@ from fusekit.nn.init import paper_init
 
 
 class QuadrantClassifier(QuadrantHead):
-    """Four-way classifier: `(N, D)` or `(N, C, H, W)` (mean over space) -> logits `(N, 4)`, quadrant = argmax.
+    """Four-way: `(N, D)` or `(N, C, H, W)` (mean over space) -> logits `(N, 4)`, quadrant = argmax.
 
     Args:
         raw_shape: not used.

@@ -13,7 +13,7 @@ from fusekit.errors import RecipeError
 
 
 class TimmEncoder(Encoder):
-    """`(N, C, H, W)` in -1..1 -> `(N, D)`, D = the model's pooled width, with timm's own input normalisation inside.
+    """`(N, C, H, W)` in -1..1 -> `(N, D)`, D = the model's pooled width; timm's own normalisation inside.
 
     Args:
         raw_shape: `(C, H, W)`.
@@ -42,7 +42,7 @@ class TimmEncoder(Encoder):
             raise RecipeError("encoder timm: give either `pretrained: true` or `weights: FILE`, not both.")
         # The builder checks shapes on the meta device, where nothing may be fetched.
         on_meta = torch.empty(0).device.type == "meta"
-        # Models with a position per patch are built for one size; convolutional ones take any, and no such argument.
+        # Models with a position per patch are built for one size; others take any, and no such argument.
         published = timm.get_pretrained_cfg(model)
         sized: dict[str, Any] = {}
         if published and published.fixed_input_size and published.input_size[1:] != tuple(raw_shape[1:]):
@@ -52,7 +52,7 @@ class TimmEncoder(Encoder):
                 model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0], **sized
             )
         except (AssertionError, TypeError, ValueError) as error:
-            raise RecipeError(f"encoder timm: '{model}' refuses windows {tuple(raw_shape)}: {error}") from error
+            raise self._refusal(model, raw_shape, error) from error
         if weights and not on_meta:
             self._load(Path(weights))
         config = self.net.pretrained_cfg
@@ -71,7 +71,11 @@ class TimmEncoder(Encoder):
         try:
             self.encode(torch.empty(2, *raw_shape))
         except (AssertionError, RuntimeError, ValueError) as error:
-            raise RecipeError(f"encoder timm: '{model}' refuses windows {tuple(raw_shape)}: {error}") from error
+            raise self._refusal(model, raw_shape, error) from error
+
+    @staticmethod
+    def _refusal(model: str, raw_shape: tuple[int, ...], error: Exception) -> RecipeError:
+        return RecipeError(f"encoder timm: '{model}' refuses windows {tuple(raw_shape)}: {error}")
 
     def _load(self, path: Path) -> None:
         from safetensors import SafetensorError
@@ -90,7 +94,8 @@ class TimmEncoder(Encoder):
             raise RecipeError(f"encoder timm: '{path}' does not fit the model: {first}") from error
         if missing:
             raise RecipeError(
-                f"encoder timm: '{path}' does not fit the model: {len(missing)} tensors are missing, first '{missing[0]}'."
+                f"encoder timm: '{path}' does not fit the model: {len(missing)} tensors are missing, first "
+                f"'{missing[0]}'."
             )
 
     def encode(self, x: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +142,15 @@ def test_a_reference_leads_to_a_class_of_its_kind(entry: Entry) -> None:
 @_of(*Kind)
 def test_the_signature_is_the_recipe_s_schema(entry: Entry) -> None:
     cls = REGISTRY.load(entry)
-    found = [p for p in inspect.signature(cls).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    found = [
+        p
+        for p in inspect.signature(cls).parameters.values()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
     given = [p for p in found if p.kind is not p.KEYWORD_ONLY]
-    assert len(given) == GIVEN.get(entry.kind, 0), "what the builder gives is positional, the rest keyword-only"
+    assert len(given) == GIVEN.get(entry.kind, 0), (
+        "what the builder gives is positional, the rest keyword-only"
+    )
     schema = parameters(cls)
     for name, parameter in schema.items():
         assert parameter.annotation is not Any, f"{name} has no type"
@@ -246,7 +251,7 @@ def test_declared_shapes_are_those_of_a_real_pass(entry: Entry) -> None:
                 assert affect.shape == (N, 2)
         case Kind.PROJECTOR | Kind.FUSION | Kind.TEMPORAL:
             assert out[0].shape[-1] == module.out_dim
-            assert out[0].shape[: -1] == ((N,) if entry.kind is Kind.PROJECTOR else (N, T))
+            assert out[0].shape[:-1] == ((N,) if entry.kind is Kind.PROJECTOR else (N, T))
         case _:
             assert out[0].shape == (N, T, 2)
     if entry.kind is Kind.FUSION:
@@ -343,7 +348,9 @@ def test_fusions_never_read_what_is_absent(entry: Entry) -> None:
     clean = _call(entry, module, [*feats, present])
     for a, b in zip(clean, _call(entry, module, [*dirty, present]), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    assert torch.equal(clean[0][2], clean[0][2, :1].expand_as(clean[0][2]))  # nothing present: one learned vector
+    assert torch.equal(
+        clean[0][2], clean[0][2, :1].expand_as(clean[0][2])
+    )  # nothing present: one learned vector
 
 
 @_of(Kind.TEMPORAL)
@@ -442,7 +449,7 @@ def test_detectors_answer_boxes_or_say_what_they_lack(entry: Entry, tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of a moving picture with a tone."""
     import av
 
@@ -460,7 +467,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         frame.sample_rate = 22050
         for packet in [*audio.encode(frame), *audio.encode(None), *video.encode(None)]:
             container.mux(packet)
-    yield path
+    return path
 
 
 @_of(Kind.READER)
@@ -474,7 +481,9 @@ def test_readers_windows_have_the_shape_they_declare(entry: Entry, media: Path) 
     stream = reader.prepare(Source(media))
     assert 0.9 < float(stream["duration_s"][0]) < 1.3
     assert all(isinstance(v, np.ndarray) for v in stream.values())
-    times = np.array([0.15, 0.35, 0.8])  # not 0: the sound encoder's lead-in shifts the first picture a little
+    times = np.array(
+        [0.15, 0.35, 0.8]
+    )  # not 0: the sound encoder's lead-in shifts the first picture a little
     windows = reader.windows(stream, times)
     assert windows.shape == (3, *reader.raw_shape)
     assert windows.dtype in (np.uint8, np.float32)
@@ -516,5 +525,3 @@ def test_the_bases_are_those_that_plugins_import() -> None:
     for base in BASES.values():
         if base is not nn.Module:
             assert getattr(contracts, base.__name__) is base
-
-

@@ -67,7 +67,9 @@ class SeriesGenerator(DenoisingEncoder):
         super().__init__()
         channels, length = raw_shape
         self.out_shape = (width, length // 4)
-        self.down = nn.Sequential(nn.Conv1d(channels, width, 8, 4, 2), nn.GELU(), nn.Conv1d(width, width, 3, 1, 1))
+        self.down = nn.Sequential(
+            nn.Conv1d(channels, width, 8, 4, 2), nn.GELU(), nn.Conv1d(width, width, 3, 1, 1)
+        )
         self.up = nn.Sequential(nn.ConvTranspose1d(width, channels, 8, 4, 2), nn.Tanh())
 
     def encode(self, x: Tensor) -> Tensor:
@@ -88,7 +90,9 @@ class SeriesCritic(QuadrantHead):
     ) -> None:
         super().__init__()
         self.conditioning = conditioning
-        self.body = nn.Sequential(nn.Conv1d(raw_shape[0], 6, 8, 4, 2), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool1d(1))
+        self.body = nn.Sequential(
+            nn.Conv1d(raw_shape[0], 6, 8, 4, 2), nn.LeakyReLU(0.1), nn.AdaptiveAvgPool1d(1)
+        )
         self.out = nn.Linear(6, 3)
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,11 +117,17 @@ class LateMean(Fusion):
         self.empty = nn.Parameter(torch.zeros(targets))
 
     def forward(
-        self, feats: Mapping[str, Tensor], present: Tensor, valid: Tensor | None = None, state: State | None = None
+        self,
+        feats: Mapping[str, Tensor],
+        present: Tensor,
+        valid: Tensor | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         decisions = torch.stack(
             [
-                self.decide[m](feats[m].masked_fill(~present[..., i, None], 0.0)).masked_fill(~present[..., i, None], 0.0)
+                self.decide[m](feats[m].masked_fill(~present[..., i, None], 0.0)).masked_fill(
+                    ~present[..., i, None], 0.0
+                )
                 for i, m in enumerate(self.names)
             ],
             dim=-2,
@@ -136,7 +146,8 @@ class AsIs(nn.Identity):
 
 
 class Speakers(Temporal):
-    """`(B, T, D)`, `context["speaker"] (B, T)` -> `(B, T, dim)`: a GRU state per speaker, and one for the dialogue."""
+    """`(B, T, D)`, `context["speaker"] (B, T)` -> `(B, T, dim)`: a GRU state per speaker, and one for the
+    dialogue."""
 
     def __init__(self, in_dim: int, *, dim: int = 5, speakers: int = 3) -> None:
         super().__init__()
@@ -148,7 +159,11 @@ class Speakers(Temporal):
         return {"all": zeros}  # the last one is the dialogue's
 
     def forward(
-        self, x: Tensor, valid: Tensor, context: Mapping[str, Tensor] | None = None, state: State | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         if not context or "speaker" not in context:
             raise ValueError("temporal toy-speakers needs context['speaker'] (B, T)")

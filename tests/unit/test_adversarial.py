@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -22,7 +22,12 @@ DIMS = ("valence", "arousal")
 
 
 def _objective(
-    tiny: SimpleNamespace, *, temporal: str = "lstm", precision: str = "float32", loss: Loss | None = None, **more: Any
+    tiny: SimpleNamespace,
+    *,
+    temporal: str = "lstm",
+    precision: str = "float32",
+    loss: Loss | None = None,
+    **more: Any,
 ) -> Adversarial:
     own = {k: more.pop(k) for k in ("degradation", "augmentation", "weights") if k in more}
     settings = AdversarialSettings(batch_size=8, lr=1e-3, betas=(0.5, 0.999), **more)
@@ -227,7 +232,9 @@ def test_damage_follows_augmentation_and_the_clean_copy_is_the_target(tiny: Simp
     cleaned = g.decode(g.encode(clean / 4))
     expected = 10 * (clean / 2 - g.decode(g.encode(cleaned))).abs().mean()
     torch.testing.assert_close(losses["g_reconstruction"], expected.detach())
-    torch.testing.assert_close(losses["d_source"], (d.judge(cleaned)[0].mean() - d.judge(clean / 2)[0].mean()).detach())
+    torch.testing.assert_close(
+        losses["d_source"], (d.judge(cleaned)[0].mean() - d.judge(clean / 2)[0].mean()).detach()
+    )
 
 
 class _Weighed(Loss):
@@ -239,7 +246,9 @@ class _Weighed(Loss):
         super().__init__()
         self.seen: list[Tensor | None] = []
 
-    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         self.seen.append(weight)
         return (prediction - target).square().mean()
 

@@ -80,7 +80,9 @@ def test_later_changes_of_the_weights_do_not_reach_a_saved_file(tmp_path: Path) 
     assert torch.equal(load_checkpoint(tmp_path / "c")[0]["weight"], before)
 
 
-def test_a_write_that_stops_half_way_leaves_the_old_file_whole(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_write_that_stops_half_way_leaves_the_old_file_whole(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     path = tmp_path / "run" / "checkpoints" / "last.safetensors"
     save_checkpoint(path, _tensors(1.0), {"n": 1})
     request.getfixturevalue("small_files")
@@ -172,7 +174,11 @@ def test_an_optimiser_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None
     steps(whole, optimizer, range(6))
     first, optimizer = fresh()
     steps(first, optimizer, range(3))
-    save_checkpoint(tmp_path / "c", with_prefix("m", first.state_dict()) | with_prefix("o", optimizer_tensors(optimizer)), {})
+    save_checkpoint(
+        tmp_path / "c",
+        with_prefix("m", first.state_dict()) | with_prefix("o", optimizer_tensors(optimizer)),
+        {},
+    )
     tensors, _ = load_checkpoint(tmp_path / "c")
     second, optimizer = fresh()
     load_weights(second, without_prefix("m", tensors), "c")
@@ -196,7 +202,9 @@ def test_the_journal_is_json_lines_that_can_be_cut_back(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "metrics.jsonl")
     journal.cut(3)  # nothing there yet
     for n in range(3):
-        journal.append({"epoch": n, "score": float("nan") if n == 1 else 0.5, "deep": [{"x": float("inf")}, 1]})
+        journal.append(
+            {"epoch": n, "score": float("nan") if n == 1 else 0.5, "deep": [{"x": float("inf")}, 1]}
+        )
     text = journal.path.read_text()
     assert "NaN" not in text
     assert "Infinity" not in text

@@ -45,7 +45,9 @@ def test_the_score_is_the_mean_of_the_patch_map_without_a_squash() -> None:
 
 
 def test_quadrants_of_all_signs_and_ties() -> None:
-    affect = torch.tensor([[0.3, 0.2], [-0.3, 0.2], [-0.3, -0.2], [0.3, -0.2], [0.0, 0.0], [-0.0, -1e-9], [0.0, -1.0]])
+    affect = torch.tensor(
+        [[0.3, 0.2], [-0.3, 0.2], [-0.3, -0.2], [0.3, -0.2], [0.0, 0.0], [-0.0, -1e-9], [0.0, -1.0]]
+    )
     assert quadrant_of(affect).tolist() == [0, 1, 2, 3, 0, 3, 3]
 
 

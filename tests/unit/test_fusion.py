@@ -41,7 +41,9 @@ def test_counts_of_spec_1_8() -> None:
     with torch.device("meta"):
         widths = {"face": 256, "voice": 256}
         scalar = sum(p.numel() for n, p in GMU(widths).named_parameters() if n != "empty")
-        reading_c = sum(p.numel() for n, p in GMU(widths, dim=256, gate="vector").named_parameters() if n != "empty")
+        reading_c = sum(
+            p.numel() for n, p in GMU(widths, dim=256, gate="vector").named_parameters() if n != "empty"
+        )
     assert scalar == 262_656
     assert reading_c == 262_144
 
@@ -104,8 +106,13 @@ def test_gates_sum_to_one_over_whatever_is_present(gate: Any, count: int) -> Non
 
 @every_kind
 @settings(max_examples=20, deadline=None)
-@given(pattern=st.lists(st.booleans(), min_size=9, max_size=9), filler=st.sampled_from([0.0, 1e30, float("nan"), float("inf")]))
-def test_absent_content_changes_neither_value_nor_gradient(kind: str, pattern: list[bool], filler: float) -> None:
+@given(
+    pattern=st.lists(st.booleans(), min_size=9, max_size=9),
+    filler=st.sampled_from([0.0, 1e30, float("nan"), float("inf")]),
+)
+def test_absent_content_changes_neither_value_nor_gradient(
+    kind: str, pattern: list[bool], filler: float
+) -> None:
     fusion = _make(kind)
     present = torch.tensor(pattern)[: 3 * len(fusion.names)].view(1, 3, -1)
     clean = _feats(fusion, 1)
@@ -118,7 +125,14 @@ def test_absent_content_changes_neither_value_nor_gradient(kind: str, pattern: l
         fusion.zero_grad()
         fused, _, trace = fusion(leaves, present)
         (fused.square().sum() + fused.sum()).backward()
-        grads.append([fused.detach(), *trace.values(), *(p.grad for p in fusion.parameters()), *(x.grad for x in leaves.values())])
+        grads.append(
+            [
+                fused.detach(),
+                *trace.values(),
+                *(p.grad for p in fusion.parameters()),
+                *(x.grad for x in leaves.values()),
+            ]
+        )
     for a, b in zip(*grads, strict=True):
         assert a is not None
         assert b is not None

@@ -64,7 +64,9 @@ def test_norms_use_each_sample_s_own_statistics_in_training_and_evaluation() -> 
     torch.testing.assert_close(g.eval()(x), trained, rtol=0, atol=0)
     assert not list(g.buffers())
     # The first convolution has no bias, so its norm takes every sample's own scale away.
-    torch.testing.assert_close(g(x * torch.tensor([1.0, 7.0, 0.3]).view(3, 1, 1, 1)), trained, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        g(x * torch.tensor([1.0, 7.0, 0.3]).view(3, 1, 1, 1)), trained, rtol=1e-3, atol=1e-3
+    )
     first = nn.InstanceNorm2d(4)(g.encoder[0][0](x))
     torch.testing.assert_close(g.encoder[0](x), first.relu())
 

@@ -68,7 +68,9 @@ def test_absent_steps_are_zero_and_their_content_is_never_read(
 
 def test_nothing_learns_while_latents_are_made(tiny: SimpleNamespace) -> None:
     model, seen = tiny.model().train(), []
-    cache = LatentCache(model, tiny.clips(), tiny.runtime(), progress=lambda done, total: seen.append((done, total)))
+    cache = LatentCache(
+        model, tiny.clips(), tiny.runtime(), progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(11, 34), (20, 34), (34, 34)]
     assert not model.training
     assert not any(z.requires_grad for z in cache.z.values())

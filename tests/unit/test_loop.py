@@ -32,7 +32,7 @@ NAN = math.nan
 BATCHES = 4
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a process that ends at once."""
 
 
@@ -57,10 +57,14 @@ class Watcher:
 class Toy(Objective):
     """Four batches an epoch on noise, with dropout (torch's own generator) and an extra module of its own."""
 
-    def __init__(self, model: nn.Module, scores: Sequence[float], at: Callable[[int, int], None], lr: float) -> None:
+    def __init__(
+        self, model: nn.Module, scores: Sequence[float], at: Callable[[int, int], None], lr: float
+    ) -> None:
         torch.manual_seed(3)
         self.own = nn.Linear(2, 2)
-        self.own.register_buffer("updates", torch.tensor(0))  # kept with the weights, so known after a resume too
+        self.own.register_buffer(
+            "updates", torch.tensor(0)
+        )  # kept with the weights, so known after a resume too
         self.net, self.scores, self.at = model, list(scores), at
         self.modules = {"model": model, "own": self.own}
         self.optimizers = {
@@ -177,12 +181,12 @@ def test_a_run_stopped_at_any_batch_resumes_bit_for_bit(
         nonlocal done
         if done == stop:
             if how == "killed":
-                raise Killed
+                raise KilledError
             signal.raise_signal(signal.SIGINT)
         done += 1
 
     model = _model()
-    with pytest.raises(Killed if how == "killed" else KeyboardInterrupt):
+    with pytest.raises(KilledError if how == "killed" else KeyboardInterrupt):
         _fit(tmp_path, model, _phases(model, at=at), tiny.runtime())
     torch.manual_seed(99)  # another process: nothing of this one's generators is left
     model = _model()
@@ -202,7 +206,11 @@ def test_a_run_stopped_at_any_batch_resumes_bit_for_bit(
 
 @pytest.mark.parametrize("moment", range(8))
 def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
-    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, moment: int
+    tmp_path: Path,
+    tiny: SimpleNamespace,
+    uninterrupted: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: int,
 ) -> None:
     original, calls = loop.save_checkpoint, 0
 
@@ -210,13 +218,13 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
         nonlocal calls
         calls += 1
         if calls > moment:
-            raise Killed
+            raise KilledError
         original(*args)
 
     monkeypatch.setattr(loop, "save_checkpoint", die)
     model = _model()
     if moment < 7:  # five epochs, and the end of each of two phases
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             _fit(tmp_path, model, _phases(model), tiny.runtime())
     else:
         _fit(tmp_path, model, _phases(model), tiny.runtime())
@@ -250,7 +258,9 @@ def test_a_run_may_be_stopped_again_and_again(
     assert _journal(tmp_path) == uninterrupted.journal
 
 
-def test_a_second_ctrl_c_stops_at_once_and_the_first_handler_returns(tmp_path: Path, tiny: SimpleNamespace) -> None:
+def test_a_second_ctrl_c_stops_at_once_and_the_first_handler_returns(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
     before = signal.getsignal(signal.SIGINT)
     reached = []
 
@@ -321,7 +331,9 @@ def test_the_best_epoch_has_the_highest_finite_ccc(
     assert _same({k.removeprefix("model."): v for k, v in tensors.items()}, after[best])
 
 
-def _wrapped(make: Callable[[], Objective], validate: Callable[[Any], dict[str, Any]]) -> Callable[[], Objective]:
+def _wrapped(
+    make: Callable[[], Objective], validate: Callable[[Any], dict[str, Any]]
+) -> Callable[[], Objective]:
     def made() -> Objective:
         objective = make()
         objective.validate = validate.__get__(objective)  # type: ignore[method-assign]
@@ -330,7 +342,9 @@ def _wrapped(make: Callable[[], Objective], validate: Callable[[Any], dict[str, 
     return made
 
 
-def test_the_best_weights_of_before_an_interruption_are_restored(tmp_path: Path, tiny: SimpleNamespace) -> None:
+def test_the_best_weights_of_before_an_interruption_are_restored(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
     scores = [(0.9, 0.1, 0.2)]
     whole = _model()
     _fit(tmp_path / "whole", whole, _phases(whole, scores), tiny.runtime())
@@ -347,7 +361,9 @@ def test_the_best_weights_of_before_an_interruption_are_restored(tmp_path: Path,
     assert _same(_weights(model), _weights(whole))
 
 
-def test_validation_comes_every_so_often_and_after_the_last_epoch(tmp_path: Path, tiny: SimpleNamespace) -> None:
+def test_validation_comes_every_so_often_and_after_the_last_epoch(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
     model = _model()
     watcher = _fit(tmp_path, model, _phases(model, [(0.1,) * 5], validate_every=2), tiny.runtime())
     assert [epoch for epoch, _ in watcher.scores] == [2, 4, 5]
@@ -425,10 +441,14 @@ def _real_phases(tiny: SimpleNamespace, model: Model, at: Callable[[], None]) ->
         return watched(Adversarial(solo, windows, windows, AFC(), settings, runtime, tiny.rngs, ("v", "a")))
 
     def supervised(window: int) -> Objective:
-        settings = SupervisedSettings(6, 1e-3, (0.5, 0.999), freeze=("encoder", "quadrant"), presence_dropout=0.2)
+        settings = SupervisedSettings(
+            6, 1e-3, (0.5, 0.999), freeze=("encoder", "quadrant"), presence_dropout=0.2
+        )
         caches = (LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
         return watched(
-            Supervised(model, Windows(clips, window), caches, clips, AFC(), settings, runtime, tiny.rngs, ("v", "a"))
+            Supervised(
+                model, Windows(clips, window), caches, clips, AFC(), settings, runtime, tiny.rngs, ("v", "a")
+            )
         )
 
     return [

@@ -223,7 +223,11 @@ class _Recorder(nn.Module):
     out_dim = 10
 
     def forward(
-        self, x: Tensor, valid: Tensor, context: Mapping[str, Tensor] | None = None, state: State | None = None
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         assert context is not None
         return x.cumsum(1) * 0 + context["bias"][..., None].expand_as(x), {}, {}

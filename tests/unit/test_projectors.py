@@ -36,7 +36,9 @@ def test_shallower_for_smaller_latents(size: int, layers: int) -> None:
 
 @pytest.mark.parametrize("make", [ConvPyramid, LinearProjector])
 @pytest.mark.parametrize("conditioning", ["channel", "vector", "none"])
-def test_out_dim_is_honest_and_q_enters_only_where_it_should(make: type[Projector], conditioning: str) -> None:
+def test_out_dim_is_honest_and_q_enters_only_where_it_should(
+    make: type[Projector], conditioning: str
+) -> None:
     p = make(MAP, conditioning)  # type: ignore[call-arg]
     latent = _latent()
     f = p(latent)

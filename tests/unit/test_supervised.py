@@ -134,7 +134,9 @@ def test_cached_and_live_latents_train_the_same(tiny: SimpleNamespace, window: i
         clips = tiny.clips()
         clips[0].present[2:5, 0] = False
         clips[1].present[:, 1] = False
-        objective = _objective(tiny, window=window, cached=cached, clips=clips, exact=True, presence_dropout=0.3)
+        objective = _objective(
+            tiny, window=window, cached=cached, clips=clips, exact=True, presence_dropout=0.3
+        )
         losses = [objective.step(i, e)["loss"] for e in range(2) for i in objective.batches(e)]
         results.append((torch.stack(losses), _state(objective.model)))
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-4, atol=1e-5)
@@ -168,7 +170,9 @@ def test_unknown_labels_and_padding_do_not_count(tiny: SimpleNamespace) -> None:
     errors = (prediction - batch.target).square()
     steps = []
     for t in range(4):
-        known = [errors[0, t, 1]] + ([errors[0, t, 0]] if t == 0 else []) + (list(errors[1, t]) if t < 2 else [])
+        known = (
+            [errors[0, t, 1]] + ([errors[0, t, 0]] if t == 0 else []) + (list(errors[1, t]) if t < 2 else [])
+        )
         steps.append(torch.stack(known).mean())
     torch.testing.assert_close(objective.step(np.arange(2), 0)["loss"], torch.stack(steps).mean())
 
@@ -177,7 +181,9 @@ def test_weights_are_those_of_each_step(tiny: SimpleNamespace) -> None:
     seen = []
 
     class Spy(MSELoss):
-        def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None) -> Tensor:
+        def forward(
+            self, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None = None
+        ) -> Tensor:
             seen.append((target, weight))
             return super().forward(prediction, target, known, weight)
 
@@ -188,14 +194,18 @@ def test_weights_are_those_of_each_step(tiny: SimpleNamespace) -> None:
         torch.testing.assert_close(weight, target + 3)
 
 
-def _hidden(tiny: SimpleNamespace, p: float, count: int, windows: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
+def _hidden(
+    tiny: SimpleNamespace, p: float, count: int, windows: int, epoch: int = 0
+) -> tuple[Tensor, Tensor]:
     objective = _objective(tiny, presence_dropout=p, cached=False)
     present = torch.ones(windows, 4, count, dtype=torch.bool)
     return present, objective._hide(present, np.arange(windows), epoch)
 
 
 @pytest.mark.parametrize(("p", "count"), [(0.1, 2), (0.3, 3), (0.9, 2)])
-def test_presence_dropout_follows_its_rate_and_never_hides_all(tiny: SimpleNamespace, p: float, count: int) -> None:
+def test_presence_dropout_follows_its_rate_and_never_hides_all(
+    tiny: SimpleNamespace, p: float, count: int
+) -> None:
     n = 3000
     _, kept = _hidden(tiny, p, count, n)
     assert kept.any(-1).all()
@@ -296,7 +306,11 @@ def test_validation_scores_whole_clips(tiny: SimpleNamespace, states: Any, cache
     for clip in clips:
         latents = clip_latents(model, clip, objective.runtime)
         present = torch.from_numpy(clip.present)
-        call = model.predict_last(latents, present, 3) if states == "last" else model.predict_carry(latents, present)
+        call = (
+            model.predict_last(latents, present, 3)
+            if states == "last"
+            else model.predict_carry(latents, present)
+        )
         predictions.append(call[0].detach().double().numpy())
     p, y = np.concatenate(predictions), np.concatenate([c.target for c in clips]).astype(float)
     rmse = np.sqrt(((p - y) ** 2).mean(0))

@@ -15,18 +15,18 @@ from fusekit.nn.init import paper_init
 
 
 class GMU(Fusion):
-    """`{m: (B, T, D_m)}` -> `(B, T, dim)`, a gated mean of tanh features; trace `gate (B, T, M)`, summing to 1.
+    """`{m: (B, T, D_m)}` -> `(B, T, dim)`, a gated mean of tanh features; trace `gate (B, T, M)`, sum 1.
 
-    Two modalities, as in the paper: h_m = tanh(W_m f_m), g = sigmoid(w [f_1; f_2]), out = g h_1 + (1 - g) h_2, no
-    biases; 262,656 parameters at 256 -> 512. For M modalities the gate is softmax([w_1 f; ...; w_(M-1) f; 0]) with
-    f = [f_1; ...; f_M], which for M = 2 is that sigmoid. An absent modality gets gate 0 and its content is not read;
-    a step with nothing present yields a learned vector.
+    Two modalities, as in the paper: h_m = tanh(W_m f_m), g = sigmoid(w [f_1; f_2]), g h_1 + (1 - g) h_2, no
+    biases; 262,656 parameters at 256 -> 512. For M modalities the gate is softmax([w_1 f; ...; w_(M-1) f; 0])
+    with f = [f_1; ...; f_M], which for M = 2 is that sigmoid. An absent modality gets gate 0 and its content
+    is not read; a step with nothing present yields a learned vector.
 
     Args:
         in_dims: width of each modality; the first one's gate is the paper's g.
         dim: width of the fused features.
-        gate: `scalar`, one gate per step (needed by the paper's threshold analysis), or `vector`, one per unit; the trace
-            then holds the mean over units.
+        gate: `scalar`, one gate per step (needed by the paper's threshold analysis), or `vector`, one per
+            unit; the trace then holds the mean over units.
 
     Raises:
         RecipeError: there is only one modality, so nothing to gate.
@@ -38,7 +38,8 @@ class GMU(Fusion):
         super().__init__()
         if len(in_dims) < 2:
             raise RecipeError(
-                f"fusion gmu weighs two or more modalities; the recipe has {', '.join(in_dims)}. Use {{name: none}}."
+                f"fusion gmu weighs two or more modalities; the recipe has {', '.join(in_dims)}. "
+                "Use {name: none}."
             )
         self.names = tuple(in_dims)
         self.out_dim = dim
@@ -62,7 +63,7 @@ class GMU(Fusion):
         )
         logits = self.gate(torch.cat(seen, dim=-1)).unflatten(-1, (len(self.names) - 1, self.units))
         logits = torch.cat([logits, logits.new_zeros(*logits.shape[:-2], 1, self.units)], dim=-2)
-        # A finite floor, not -inf: with nothing present the softmax stays finite and the row is replaced below.
+        # A finite floor, not -inf: with nothing present the softmax stays finite; that row is replaced below.
         logits = logits.masked_fill(~present[..., None], torch.finfo(logits.dtype).min)
         gate = logits.softmax(dim=-2) * present[..., None]
         fused = empty_rows((gate * hidden).sum(dim=-2), present, self.empty)

@@ -13,7 +13,7 @@ from fusekit.nn.fusion.masking import blank_absent, empty_rows
 
 
 class SingleModality(Fusion):
-    """`(B, T, D)` of one modality -> `[f ; 0]`, `(B, T, 2 D)`: P^T stays identical in all variants (spec 1.7).
+    """`(B, T, D)` of one modality -> `[f ; 0]`, `(B, T, 2 D)`: P^T is the same in all variants (spec 1.7).
 
     Args:
         in_dims: exactly one modality.

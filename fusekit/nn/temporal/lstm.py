@@ -1,4 +1,4 @@
-"""P^T: one LSTM whose second input slot carries the previous state, or what attention makes of the last ones (spec 1.6)."""
+"""P^T: one LSTM whose second input slot carries the previous state, or a mean of the last (spec 1.6)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusekit.contracts import State, Temporal, Trace
 class StateLSTM(Temporal):
     """Base of both LSTM heads: input `[x_t ; slot_t]`, state S_t = [h_t ; c_t], output h_t (paper eq. 9).
 
-    Subclasses say what fills the slot (2 H wide) from the carried state. Invalid steps leave the state as it is.
+    Subclasses say what fills the slot (2 H wide) from the carried state. Invalid steps leave the state alone.
     """
 
     def __init__(self, in_dim: int, dim: int) -> None:
@@ -42,13 +42,14 @@ class StateLSTM(Temporal):
         context: Mapping[str, Tensor] | None = None,
         state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
-        """`(B, T, D)`, `valid (B, T)` -> `(B, T, H)`, state, trace (`attention (B, T, memory)` where there is any)."""
+        """`(B, T, D)`, `valid (B, T)` -> `(B, T, H)`, state, trace (`attention (B, T, memory)` where there is
+        any)."""
         if state is None:
             state = self.init_state(x.shape[0], x.device, x.dtype)
         outputs, weights = [], []
         everywhere = bool(valid.all()) if not torch.compiler.is_exporting() else True
         if not everywhere:
-            # Padding is computed and thrown away; blank, as a NaN would reach the weights' gradients as 0 x NaN.
+            # Padding is computed and thrown away; blank, as a NaN would reach the gradients as 0 x NaN.
             x = x.masked_fill(~valid[..., None], 0.0)
         for t in range(x.shape[1]):
             slot, weight = self.slot(state)

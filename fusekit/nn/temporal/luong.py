@@ -15,17 +15,17 @@ from fusekit.nn.temporal.lstm import StateLSTM
 class LuongLSTM(StateLSTM):
     """LSTM fed with `[x_t ; CV_t]`, CV_t = sum_i a_i S_i over the last `memory` states S_i = [h_i ; c_i].
 
-    a = softmax over the states present of a score of the query S_(t-1) and S_i; at the first step there is none and
-    CV = 0. The query is the previous state, because attention precedes the update (spec 7 no. 11); CV is not
-    divided by n (no. 12).
+    a = softmax over the states present of a score of the query S_(t-1) and S_i; at the first step there is
+    none and CV = 0. The query is the previous state, because attention precedes the update (spec 7 no. 11);
+    CV is not divided by n (no. 12).
 
     Args:
         in_dim: width of the fused features.
         dim: H, width of h and of c.
         memory: how many past states are kept, n.
-        score: `location` w.S_i (eq. 11; 2H weights); `pair` w.[S_(t-1) ; S_i] + b (eq. 10 as printed; equal to `location` after
-            the softmax, half its weights are dead; for the paper's counts); `dot` S_(t-1).S_i; `general` S_(t-1)' W S_i;
-            `concat` v.tanh(W [S_(t-1) ; S_i]).
+        score: `location` w.S_i (eq. 11; 2H weights); `pair` w.[S_(t-1) ; S_i] + b (eq. 10 as printed; equal
+            to `location` after the softmax, half its weights are dead; for the paper's counts); `dot`
+            S_(t-1).S_i; `general` S_(t-1)' W S_i; `concat` v.tanh(W [S_(t-1) ; S_i]).
         project_context: pass CV through a linear layer of 2H -> 2H (reading C of spec 2.2).
     """
 
@@ -59,7 +59,7 @@ class LuongLSTM(StateLSTM):
             paper_init(part)
 
     def init_state(self, batch: int, device: Any = None, dtype: Any = None) -> State:
-        """Zero h, c and an empty history: `history (B, memory, 2 H)`, newest last, `filled (B, memory)` bool."""
+        """Zero h, c and an empty history: `history (B, memory, 2 H)`, newest last, `filled (B, memory)`."""
         state = dict(super().init_state(batch, device, dtype))
         state["history"] = torch.zeros(batch, self.memory, 2 * self.out_dim, device=device, dtype=dtype)
         state["filled"] = torch.zeros(batch, self.memory, device=device, dtype=torch.bool)
