@@ -101,8 +101,14 @@ def train(
     device: str = "auto",
     resume: bool = False,
     plugins: Sequence[str] = (),
+    branches_from: Path | None = None,
 ) -> None:
     """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
+
+    Args:
+        branches_from: a run whose trained adversarial stage is taken over, encoders, quadrant heads and projectors of the
+            modalities that this recipe has, instead of training that stage again (the paper trains it per modality,
+            and fusion after it). Its training clips must be this run's.
 
     Raises:
         FusekitError: anything the user can mend; nothing half-written is left. KeyboardInterrupt: state saved.
@@ -123,10 +129,16 @@ def train(
         for r in data.rejected:
             progress.say(f"left out {r.where}: {r.reason}")
         if runtime.is_main and not resume:
-            _begin(run_dir, recipe, data, str(runtime.device), plugins)
+            _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
         runtime.wait()
         model = _fresh_model(recipe, registry, data.readers, runtime)
+        if resume:
+            branches_from = _remembered(run_dir)
+        if branches_from is not None:
+            take_branches(model, recipe, data.split, branches_from)
         phases = plan(recipe, registry, model, data, runtime, progress)
+        if branches_from is not None:
+            phases = [phase for phase in phases if phase.objective != "adversarial"]
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
         fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
@@ -144,11 +156,45 @@ def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader],
     return model
 
 
-def _begin(run_dir: Path, recipe: Recipe, data: Data, device: str, plugins: Sequence[str]) -> None:
+def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -> None:
+    """Load the branches that another run's adversarial stage left.
+
+    Raises:
+        RunError: there is no such stage, it was trained on other clips, or its branches do not fit.
+    """
+    names = [s.name for s in recipe.stages if s.objective == "adversarial"]
+    path = run / "checkpoints" / f"{names[-1] if names else 'latent'}.safetensors"
+    theirs = folds.Split.from_json(json.loads((run / "splits.json").read_text())) if path.is_file() else None
+    if theirs is None:
+        raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
+    if theirs.train != split.train:
+        raise RunError(
+            f"the branches in '{run}' were trained on other clips than this run's training clips; test subjects could be "
+            "among them. Use the same corpus, split and fold."
+        )
+    tensors, _ = load_checkpoint(path)
+    for m in model.names:
+        load_weights(model.branches[m], without_prefix(f"model.branches.{m}", tensors), f"{path} for modality {m}")
+
+
+def _remembered(run_dir: Path) -> Path | None:
+    path = json.loads((run_dir / "provenance.json").read_text()).get("branches_from")
+    return None if path is None else Path(path)
+
+
+def _begin(
+    run_dir: Path,
+    recipe: Recipe,
+    data: Data,
+    device: str,
+    plugins: Sequence[str],
+    branches_from: Path | None,
+) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()
+    facts["branches_from"] = None if branches_from is None else str(branches_from.resolve())
     facts["label_range"] = list(data.corpus.label_range)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)

@@ -31,6 +31,12 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run, by its own recipe.")
     ] = None,
+    branches_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--branches-from", metavar="RUN", help="Take the trained first stage of RUN instead of training it again."
+        ),
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Train a recipe and leave a run: checkpoints, metrics, predictions, figures and a report.
@@ -39,6 +45,7 @@ def train(
     Examples:
       fusekit train demo
       fusekit train demo fusion=concat train.seed=3 --run runs/concat
+      fusekit train demo fusion=concat --branches-from runs/demo --run runs/demo-concat
       fusekit train my.yaml corpus.root=/data/ravdess --fold 2 --device cuda
       fusekit train --resume runs/demo-20260131-101500
     """
@@ -70,7 +77,15 @@ def train(
 
             files = [str(file) for file in plugin or []]
             going_on = resume is not None
-            start(loaded, registry, run_dir=folder, device=device.value, resume=going_on, plugins=files)
+            start(
+                loaded,
+                registry,
+                run_dir=folder,
+                device=device.value,
+                resume=going_on,
+                plugins=files,
+                branches_from=branches_from,
+            )
         if not is_worker():
             _score(folder, registry, device, final=False)
             typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")

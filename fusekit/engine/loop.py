@@ -77,15 +77,14 @@ def fit(
         RunError: the checkpoint cannot be read or written.
     """
     journal = Journal(folder.parent / "metrics.jsonl")
-    at, tensors = Position(), {}
+    at = Position()
+    tensors: dict[str, Tensor] = {}
     if resume:
         tensors, header = load_checkpoint(folder / "last.safetensors")
-        at = Position(
-            **{
-                k: (-math.inf if k == "best_score" and v is None else v)
-                for k, v in header["position"].items()
-            }
-        )
+        saved = header["position"]
+        if saved["best_score"] is None:
+            saved["best_score"] = -math.inf  # which JSON has not
+        at = Position(**saved)
         load_weights(model, without_prefix("model", tensors), "last.safetensors")
     # Without a checkpoint too: a process killed between its first line and its first checkpoint starts anew.
     if runtime.is_main:
@@ -104,6 +103,8 @@ def fit(
             _load_state(objective, best)
             at = Position(phase=number + 1, step=at.step, lines=at.lines)
             keeper.save(objective, best, at, final=True)
+            if number + 1 == len(phases) or phases[number + 1].stage != phase.stage:
+                keeper.keep_stage(phase.stage)
 
 
 def _run_phase(
