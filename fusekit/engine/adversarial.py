@@ -143,7 +143,7 @@ class Adversarial(Objective):
             losses["d_penalty"] = PENALTY * self._penalty(clean, fake.float(), mix)
         else:
             losses["d_source"] = (log_loss(-real_score) + log_loss(fake_score)).mean()
-        self._update(("d",), self.settings.lambdas[0] * sum(losses.values()))
+        self._update(("d",), self.settings.lambdas[0] * torch.stack([*losses.values()]).sum())
         return {name: value.detach() for name, value in losses.items()}
 
     def _critic_updates(self) -> int:

@@ -108,7 +108,7 @@ class Supervised(Objective):
         known = batch.known & batch.valid[..., None]
         weight = None if self.weights is None else self.weights(batch.target)
         steps = prediction.shape[1]
-        total = sum(
+        each = [
             pooled_loss(
                 self.loss,
                 self.runtime,
@@ -118,7 +118,8 @@ class Supervised(Objective):
                 None if weight is None else weight[:, t],
             )
             for t in range(steps)
-        )
+        ]
+        total = torch.stack(each).sum()
         losses = {"loss": total.detach() / steps}
         for m, latent in latents.items():
             if latent.logits is not None and "quadrant" not in self.settings.freeze:

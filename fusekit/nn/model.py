@@ -47,9 +47,11 @@ class Model(nn.Module):
     `context` goes to the temporal head as it is: named tensors `(B, T, ...)`, or `(T, ...)` of one clip.
     """
 
+    branches: Mapping[str, Branch]
+
     def __init__(self, branches: Mapping[str, Branch], tail: Tail) -> None:
         super().__init__()
-        self.branches = nn.ModuleDict(branches)
+        self.branches = nn.ModuleDict(branches)  # type: ignore[assignment]  # it is one in all but name
         self.fusion, self.temporal, self.head = tail.fusion, tail.temporal, tail.head
         self.names = tuple(branches)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusekit.contracts import Encoder
 from fusekit.errors import RecipeError
@@ -25,6 +26,9 @@ class TimmEncoder(Encoder):
         RecipeError: timm has no such model, it refuses pictures of this size, the weights file is missing or
             does not fit.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, raw_shape: tuple[int, ...], *, model: str, pretrained: bool = False, weights: str | None = None
@@ -48,21 +52,21 @@ class TimmEncoder(Encoder):
         if published and published.fixed_input_size and published.input_size[1:] != tuple(raw_shape[1:]):
             sized["img_size"] = tuple(raw_shape[1:])
         try:
-            self.net: nn.Module = timm.create_model(
+            self.net = timm.create_model(
                 model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0], **sized
             )
         except (AssertionError, TypeError, ValueError) as error:
             raise self._refusal(model, raw_shape, error) from error
         if weights and not on_meta:
             self._load(Path(weights))
-        config = self.net.pretrained_cfg
+        config: Mapping[str, Any] = self.net.pretrained_cfg  # type: ignore[assignment]
         mean, std = list(config.get("mean", (0.5,) * 3)), list(config.get("std", (0.5,) * 3))
         if len(mean) != raw_shape[0]:
             mean, std = [sum(mean) / len(mean)] * raw_shape[0], [sum(std) / len(std)] * raw_shape[0]
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         # `num_features` is not the pooled width of models with a convolutional head; this attribute is.
-        self.out_shape = (int(self.net.head_hidden_size),)
+        self.out_shape = (int(self.net.head_hidden_size),)  # type: ignore[arg-type]
         if on_meta:
             self._try(model, raw_shape)
 
