@@ -1,6 +1,6 @@
-"""Writes the generated tables of docs/recipes.md: `python docs/reference.py` after a component or preset changed.
+"""Writes the generated tables of docs/recipes.md; run it after a component or a preset changed.
 
-Each stands between `<!-- generated: NAME -->` and `<!-- end -->`; a test compares them with what is written here.
+Each stands between `<!-- generated: NAME -->` and `<!-- end -->`; a test compares it with what is made here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ CLASSES = {
 }
 TABLE_11 = ("vi-de", "vi-des", "avi-cas", "avi-gas")
 PRESETS = ("default", "a", "c", "table11")
-SPLIT = "corpus={name: manifest, path: mine.csv}"  # counting needs no corpus, and this one is never made
 
 
 def registry() -> Registry:
@@ -65,7 +64,8 @@ def component_table() -> str:
 
 def preset_table() -> str:
     """Parameters of the paper's accounting for its four kinds of model under each preset."""
-    lines = [f"| paper's accounting, training / inference | {' | '.join(PRESETS)} |", "|---|" + "---|" * len(PRESETS)]
+    head = ["paper's accounting, training / inference", *PRESETS]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name in TABLE_11:
         cells = [_counts(name, preset, "paper") for preset in PRESETS]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
@@ -86,7 +86,7 @@ def block(text: str, name: str) -> re.Match[str]:
 
 
 def _counts(name: str, preset: str, row: str) -> str:
-    counts = build.check(load(name, [f"preset={preset}", SPLIT]), registry()).parameters[row]
+    counts = build.check(load(name, [f"preset={preset}"]), registry()).parameters[row]
     assert counts is not None  # these recipes have G and D
     return f"{counts['training']:,} / {counts['inference']:,}"
 
