@@ -80,11 +80,12 @@ class BarProgress:
                 f"  {self._phase.name} epoch {epoch}/{self._phase.epochs}: validation CCC {each}{star} "
                 f"({rate:.1f} batches/s)",
                 highlight=False,
+                soft_wrap=True,
             )
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def counter(self, description: str) -> Any:
         """A function (done, total, what) that shows a bar of its own, e.g. while clips are prepared."""
