@@ -96,7 +96,8 @@ def test_the_pages_are_there() -> None:
         "manifest",
     }
     assert {page.stem for page in PAGES} >= expected
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert sum(not line.startswith("|") for line in readme) <= 120  # measured tables apart
 
 
 @every_page
