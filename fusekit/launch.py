@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
 
 from fusekit.errors import DeviceError
+
+GRACE_S = 3.0  # when one process has failed, the others usually fail of themselves; then they are ended
 
 
 def is_worker() -> bool:
@@ -16,25 +24,110 @@ def is_worker() -> bool:
 
 
 def launch(devices: int, words: Sequence[str], device: str) -> int:
-    """Run `python -m fusekit WORDS...` in `devices` processes that train one model; the exit code of the first to fail.
+    """Run `python -m fusekit WORDS...` in `devices` processes that train one model; 0, or a failed one's code.
 
     On CUDA each process takes one GPU; on the CPU they share the cores (gloo), which is for tests of the protocol.
+    Only the first process speaks; what another one said is shown if that one alone failed. Ctrl-C reaches them all.
 
     Raises:
-        DeviceError: fewer GPUs than asked for.
+        DeviceError: fewer GPUs than asked for. KeyboardInterrupt: after Ctrl-C, once all have ended.
     """
     import torch
 
     found = torch.cuda.device_count()
     on_cuda = device == "cuda" or (device == "auto" and found > 0)
     if on_cuda and found < devices:
-        raise DeviceError(f"--devices {devices} was asked for, but torch sees {found} CUDA device(s) here.")
+        raise DeviceError(
+            f"--devices {devices} was asked for, but torch sees {found} CUDA device(s) here. Use fewer, or --device cpu."
+        )
     environment = dict(os.environ)
+    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    environment |= {"WORLD_SIZE": str(devices), "LOCAL_WORLD_SIZE": str(devices)}
     if not on_cuda:
         environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // devices, 1)))
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(devices)),
-        *("-m", "fusekit", *words),
-    ]
-    return subprocess.run(command, env=environment, check=False).returncode
+    with tempfile.TemporaryFile() as said, _raised_on_termination():
+        workers: list[subprocess.Popen[bytes]] = []
+        try:
+            for rank in range(devices):
+                workers.append(_start(words, environment, rank, said if rank else None))
+            interrupted = _wait(workers)
+        finally:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.kill()
+                    worker.wait()
+        if interrupted:
+            raise KeyboardInterrupt
+        code = _code(workers)
+        if code and workers[0].returncode <= 0:
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+        return code
+
+
+def _start(
+    words: Sequence[str], environment: dict[str, str], rank: int, said: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C at the terminal reaches this process alone, which passes it on once.
+    return subprocess.Popen(
+        [sys.executable, "-m", "fusekit", *words],
+        env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+    )
+
+
+def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Until all have ended, or one has failed and had its `GRACE_S`; whether Ctrl-C was pressed meanwhile."""
+    interrupted, failed_at = False, None
+    while any(worker.poll() is None for worker in workers):
+        try:
+            time.sleep(0.05)
+        except KeyboardInterrupt:
+            if interrupted:  # a second Ctrl-C: at once
+                break
+            interrupted = True
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.send_signal(signal.SIGINT)
+        if failed_at is None and any(worker.poll() for worker in workers):
+            failed_at = time.monotonic()
+        # After Ctrl-C the first process may take its time to save.
+        if failed_at is not None and not interrupted and time.monotonic() - failed_at > GRACE_S:
+            break
+    return interrupted
+
+
+def _code(workers: Sequence[subprocess.Popen[bytes]]) -> int:
+    """The first process's exit code if it failed of itself, else that of another; 128 + n where signal n ended it."""
+    own = [worker.returncode for worker in workers if worker.returncode > 0]
+    ended = [128 - worker.returncode for worker in workers if worker.returncode < 0]
+    return next(iter([*own, *ended]), 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _raised_on_termination() -> Iterator[None]:
+    """A closed terminal or `kill` ends this process as an exception, so that its workers end too."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    try:
+        before = {name: signal.signal(getattr(signal, name), end) for name in names}
+    except ValueError:  # not the main thread: whoever embeds us handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)

@@ -26,6 +26,7 @@ from fusekit.engine.checkpoint import (
 from fusekit.engine.journal import Journal
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.runtime import Runtime
+from fusekit.errors import RunError
 
 SAVE_EVERY_S = 300.0  # a killed process loses at most this much
 
@@ -81,6 +82,10 @@ def fit(
     tensors: dict[str, Tensor] = {}
     if resume:
         tensors, header = load_checkpoint(folder / "last.safetensors")
+        if "position" not in header:
+            raise RunError(
+                f"'{folder / 'last.safetensors'}' holds weights alone, no state to go on from: put the run's own back."
+            )
         saved = header["position"]
         if saved["best_score"] is None:
             saved["best_score"] = -math.inf  # which JSON has not
@@ -101,10 +106,11 @@ def fit(
             keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
             _run_phase(number, phase, objective, at, best, journal, keeper, progress, seed, interrupted)
             _load_state(objective, best)
-            at = Position(phase=number + 1, step=at.step, lines=at.lines)
-            keeper.save(objective, best, at, final=True)
+            # Before the run moves on: a process killed in between resumes in this phase and keeps the stage then.
             if number + 1 == len(phases) or phases[number + 1].stage != phase.stage:
                 keeper.keep_stage(phase.stage)
+            at = Position(phase=number + 1, step=at.step, lines=at.lines)
+            keeper.save(objective, best, at, final=True)
 
 
 def _run_phase(
@@ -135,9 +141,10 @@ def _run_phase(
             at.batch += 1
             at.step += 1
             progress.batch(losses)
-            if interrupted or keeper.due():
+            stop = keeper.runtime.any(bool(interrupted))  # all stop at the same batch
+            if stop or keeper.due():
                 keeper.save(objective, best, at)
-                if interrupted:
+                if stop:
                     raise KeyboardInterrupt
         at.epoch, at.batch = at.epoch + 1, 0
         train = {k: at.sums[k] / at.counts[k] for k in at.sums}
@@ -167,7 +174,7 @@ def _run_phase(
             )
         at.lines += 1
         keeper.save(objective, best, at)
-        if interrupted:
+        if keeper.runtime.any(bool(interrupted)):
             raise KeyboardInterrupt
 
 
@@ -196,6 +203,12 @@ class _Keeper:
         position = vars(at) | {"best_score": at.best_score if math.isfinite(at.best_score) else None}
         save_checkpoint(self.path, tensors, {"position": position, "seed": self.seed})
         self.saved = time.monotonic()
+
+    def keep_stage(self, stage: str) -> None:
+        """The weights that a whole stage left, in a file of their own: other runs may start from them."""
+        if self.runtime.is_main:
+            path = self.path.with_name(f"{stage}.safetensors")
+            save_checkpoint(path, with_prefix("model", self.model.state_dict()), {"stage": stage, "seed": self.seed})
 
 
 def _state(objective: Objective) -> dict[str, Tensor]:

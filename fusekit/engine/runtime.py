@@ -79,6 +79,12 @@ class Runtime:
 
         return torch.cat([t.to(x.device) for t in gather_object([x.detach().cpu()])])
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on any process; every process gets the same answer, and must ask."""
+        if self.world == 1:
+            return flag
+        return bool(gather(torch.tensor([flag], device=self.device)).any())
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes. Equal rows per process make it the global
         gradient."""

@@ -204,7 +204,7 @@ def test_a_run_stopped_at_any_batch_resumes_bit_for_bit(
         assert (number, total, behind) == ((0, 12, stop + 1) if stop < 12 else (1, 8, stop - 11))
 
 
-@pytest.mark.parametrize("moment", range(8))
+@pytest.mark.parametrize("moment", range(10))
 def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
     tmp_path: Path,
     tiny: SimpleNamespace,
@@ -223,7 +223,7 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
 
     monkeypatch.setattr(loop, "save_checkpoint", die)
     model = _model()
-    if moment < 7:  # five epochs, and the end of each of two phases
+    if moment < 9:  # five epochs, and each of two phases keeps its stage and ends
         with pytest.raises(KilledError):
             _fit(tmp_path, model, _phases(model), tiny.runtime())
     else:
@@ -234,6 +234,9 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
     _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=there)
     assert _same(_weights(model), uninterrupted.weights)
     assert _journal(tmp_path) == uninterrupted.journal
+    for name in sorted(p.name for p in (uninterrupted.folder / "checkpoints").iterdir()):
+        saved, whole = (load_checkpoint(f / "checkpoints" / name)[0] for f in (tmp_path, uninterrupted.folder))
+        assert _same(saved, whole)
 
 
 def test_a_run_may_be_stopped_again_and_again(
