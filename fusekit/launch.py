@@ -24,10 +24,12 @@ def is_worker() -> bool:
 
 
 def launch(devices: int, words: Sequence[str], device: str) -> int:
-    """Run `python -m fusekit WORDS...` in `devices` processes that train one model; 0, or a failed one's code.
+    """Run `python -m fusekit WORDS...` in `devices` processes that train one model; 0, or a failed one's
+    exit code.
 
-    On CUDA each process takes one GPU; on the CPU they share the cores (gloo), which is for tests of the protocol.
-    Only the first process speaks; what another one said is shown if that one alone failed. Ctrl-C reaches them all.
+    On CUDA each process takes one GPU; on the CPU they share the cores (gloo), which is for tests of the
+    protocol. Only the first process speaks; what another one said is shown if that one alone failed. Ctrl-C
+    reaches them all.
 
     Raises:
         DeviceError: fewer GPUs than asked for. KeyboardInterrupt: after Ctrl-C, once all have ended.
@@ -38,7 +40,8 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
     on_cuda = device == "cuda" or (device == "auto" and found > 0)
     if on_cuda and found < devices:
         raise DeviceError(
-            f"--devices {devices} was asked for, but torch sees {found} CUDA device(s) here. Use fewer, or --device cpu."
+            f"--devices {devices} was asked for, but torch sees {found} CUDA device(s) here. Use fewer, or "
+            "--device cpu."
         )
     environment = dict(os.environ)
     environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
@@ -101,7 +104,8 @@ def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> bool:
 
 
 def _code(workers: Sequence[subprocess.Popen[bytes]]) -> int:
-    """The first process's exit code if it failed of itself, else that of another; 128 + n where signal n ended it."""
+    """The first process's exit code if it failed of itself, else that of another; 128 + n: ended by signal
+    n."""
     own = [worker.returncode for worker in workers if worker.returncode > 0]
     ended = [128 - worker.returncode for worker in workers if worker.returncode < 0]
     return next(iter([*own, *ended]), 0)

@@ -85,12 +85,33 @@ def load_data(
     for part in parts:
         mine = [c for c in clips if c.id in split.part(part) and c.id not in gone]
         if not mine:
-            raise RunError(f"no usable clip is left in the {part} part of the split ({split.how}).")
+            raise RunError(_no_clip(part, split, clips, rejected))
         steps[part], odd = build_steps(
             mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
         )
         rejected += odd
     return Data(corpus, readers, clips, split, rejected, steps)
+
+
+def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:
+    if not split.part(part):
+        return f"the split has no {part} part ({split.how})."
+    reasons = "; ".join(f"{r.where}: {r.reason}" for r in rejected[:3]) or "none is in the corpus any more"
+    more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
+    return f"no usable clip is left in the {part} part of the split ({split.how}). {reasons}{more}"
+
+
+def _seen(recipe: Recipe, data: Data) -> None:
+    """Every modality must be present at some labelled step, or there is nothing that it could learn from."""
+    adversarial = any(s.objective == "adversarial" for s in recipe.stages)
+    for part in ("train", "validation") if adversarial else ("train",):
+        for column, m in enumerate(data.readers):
+            if not any((s.present[:, column] & s.known.any(axis=1)).any() for s in data.steps[part]):
+                how = "no file, no face found, or digital silence"
+                raise RunError(
+                    f"modality {m} is present at no labelled step of the {part} clips ({how}). See what its "
+                    f"reader finds, give other files, or leave modalities.{m} out of the recipe."
+                )
 
 
 def train(
@@ -122,12 +143,13 @@ def train(
     runtime = Runtime(device, recipe.train.precision)
     with BarProgress(silent=not runtime.is_main) as progress:
         stored = run_dir / "splits.json"
-        split = folds.Split.from_json(json.loads(stored.read_text())) if resume and stored.exists() else None
+        split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
         data = load_data(
             recipe, registry, ("train", "validation"), split=split, count=progress.counter("preparing clips")
         )
         for r in data.rejected:
             progress.say(f"left out {r.where}: {r.reason}")
+        _seen(recipe, data)
         if runtime.is_main and not resume:
             _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
         runtime.wait()
@@ -164,7 +186,7 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -
     """
     names = [s.name for s in recipe.stages if s.objective == "adversarial"]
     path = run / "checkpoints" / f"{names[-1] if names else 'latent'}.safetensors"
-    theirs = folds.Split.from_json(json.loads((run / "splits.json").read_text())) if path.is_file() else None
+    theirs = folds.Split.from_json(read_json(run / "splits.json")) if path.is_file() else None
     if theirs is None:
         raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
     if theirs.train != split.train:
@@ -178,7 +200,7 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -
 
 
 def _remembered(run_dir: Path) -> Path | None:
-    path = json.loads((run_dir / "provenance.json").read_text()).get("branches_from")
+    path = read_json(run_dir / "provenance.json").get("branches_from")
     return None if path is None else Path(path)
 
 
@@ -190,7 +212,12 @@ def _begin(
     plugins: Sequence[str],
     branches_from: Path | None,
 ) -> None:
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+        ) from error
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()
@@ -360,7 +387,7 @@ class Run:
 
     def split(self) -> folds.Split:
         """The stored split."""
-        return folds.Split.from_json(json.loads((self.folder / "splits.json").read_text()))
+        return folds.Split.from_json(read_json(self.folder / "splits.json"))
 
     def data(self, parts: Sequence[str], count: Count | None = None) -> Data:
         """Clips of the named parts, prepared as training did."""
@@ -387,12 +414,43 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file atomically."""
+    """Replace a file atomically.
+
+    Raises:
+        RunError: it cannot be written (full disk, no permission); the old one is still whole.
+    """
     partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial_path.write_text(text, encoding="utf-8")
-    partial_path.replace(path)
+    try:
+        with partial_path.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial_path.replace(path)
+    except OSError as error:
+        partial_path.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write '{path}': {error.strerror or error}. Free some space, or use another folder."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file atomically."""
+    """Replace a JSON file atomically; raises like `write_text`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a run holds.
+
+    Raises:
+        RunError: it is missing, or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"the run is not whole: there is no '{path}'. Put it back, or train anew in another folder."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"'{path}' cannot be read ({error}); was it edited or cut short? Put a whole copy back."
+        ) from error

@@ -9,9 +9,8 @@ from typer.core import TyperGroup
 
 from fusekit import __version__
 from fusekit.cli import data, doctor, parts, prediction, training
+from fusekit.cli.options import INTERRUPTED
 from fusekit.errors import FusekitError
-
-INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 
 
 class _Guarded(TyperGroup):

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusekit.cli.options import Device, DeviceName, Overrides, Plugins, load_recipe, load_registry
+from fusekit.cli.options import (
+    INTERRUPTED,
+    Device,
+    DeviceName,
+    Overrides,
+    Plugins,
+    load_recipe,
+    load_registry,
+)
 
 if TYPE_CHECKING:
     from fusekit.registry import Registry
@@ -90,6 +98,8 @@ def train(
             _score(folder, registry, device, final=False)
             typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")
     except KeyboardInterrupt:
+        if is_worker():  # its parent says the rest
+            raise typer.Exit(INTERRUPTED) from None
         if (folder / "recipe.yaml").is_file():
             typer.echo(f"\nGo on with: fusekit train --resume {folder}", err=True)
         raise

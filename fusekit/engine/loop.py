@@ -84,7 +84,8 @@ def fit(
         tensors, header = load_checkpoint(folder / "last.safetensors")
         if "position" not in header:
             raise RunError(
-                f"'{folder / 'last.safetensors'}' holds weights alone, no state to go on from: put the run's own back."
+                f"'{folder / 'last.safetensors'}' holds weights alone, no state to go on from: put the run's "
+                "own back."
             )
         saved = header["position"]
         if saved["best_score"] is None:
@@ -106,7 +107,7 @@ def fit(
             keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
             _run_phase(number, phase, objective, at, best, journal, keeper, progress, seed, interrupted)
             _load_state(objective, best)
-            # Before the run moves on: a process killed in between resumes in this phase and keeps the stage then.
+            # Before the run moves on: a process killed in between resumes in this phase, and keeps it then.
             if number + 1 == len(phases) or phases[number + 1].stage != phase.stage:
                 keeper.keep_stage(phase.stage)
             at = Position(phase=number + 1, step=at.step, lines=at.lines)
@@ -208,7 +209,8 @@ class _Keeper:
         """The weights that a whole stage left, in a file of their own: other runs may start from them."""
         if self.runtime.is_main:
             path = self.path.with_name(f"{stage}.safetensors")
-            save_checkpoint(path, with_prefix("model", self.model.state_dict()), {"stage": stage, "seed": self.seed})
+            tensors = with_prefix("model", self.model.state_dict())
+            save_checkpoint(path, tensors, {"stage": stage, "seed": self.seed})
 
 
 def _state(objective: Objective) -> dict[str, Tensor]:

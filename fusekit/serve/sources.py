@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from fusekit.contracts import Reader, Source
 from fusekit.data.media import probe
 from fusekit.errors import DataError
 from fusekit.registry import Kind
-from fusekit.runs import Run
+from fusekit.runs import Run, read_json
 
 FALLBACK_DETECTOR = "haar"
 
@@ -121,11 +120,11 @@ def label_range(run: Run) -> tuple[float, float]:
     """The range of the labels that the run was trained on.
 
     Raises:
-        DataError: the run does not say, and its corpus is not on this machine.
+        DataError: the run does not say, and its corpus is not on this machine. RunError: a file of it is damaged.
     """
     for name in ("provenance.json", "metrics.json"):
         stored = run.folder / name
-        facts: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+        facts: dict[str, Any] = read_json(stored) if stored.is_file() else {}
         if "label_range" in facts:
             low, high = facts["label_range"]
             return float(low), float(high)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,11 @@ from fusekit.engine.journal import finite
 from fusekit.engine.latents import clip_latents, stored
 from fusekit.engine.metrics import DDOF, POOLING, per_clip, quadrant_scores, scores
 from fusekit.errors import RunError
-from fusekit.runs import Data, Run, write_json
+from fusekit.runs import Data, Run, read_json, write_json
 from fusekit.study import baselines
 from fusekit.study.gates import gate_separation
 from fusekit.study.statistics import permutation_test
-from fusekit.study.table import Table, write_table
+from fusekit.study.table import Table, read_table, write_table
 
 Say = Callable[[str], None]
 
@@ -33,7 +33,8 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     """Predict and score the validation clips (and with `final` the test clips), and write all of it into the run.
 
     Writes `predictions.csv` (or Parquet), `metrics.json`, `figures/`, `report.html`; with `final` first a line in
-    `looks.json`: each reading of the test labels is on record.
+    `looks.json`: each reading of the test labels is on record. Without `final`, what an earlier look found stays in
+    metrics (`test.read_at` says when it was) and predictions.
 
     Returns:
         What `metrics.json` holds.
@@ -42,12 +43,16 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
         RunError: `final`, and the split has no test part.
     """
     parts = ["validation"]
+    read_at = None
     if final:
         if not run.split().test:
             raise RunError(f"the split of '{run.folder}' has no test part ({run.split().how}); there is nothing final to read.")
-        _record_look(run)
+        read_at = _record_look(run)
         parts.append("test")
     data = run.data(["train", *parts])
+    if final:  # training told of its own clips
+        for r in data.rejected:
+            say(f"left out {r.where}: {r.reason}")
     say("predicting")
     found = {part: _predict(run, data.steps[part]) for part in parts}
     metrics = _metrics(run, data, {p: f[0] for p, f in found.items()}, parts)
@@ -55,7 +60,8 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     for name, by_part in _baselines(run, data, parts).items():
         metrics["baselines"][name] = by_part
     table = _table(run, data, {p: f[0] for p, f in found.items()}, parts)
-    write_table(run.folder / f"predictions.{run.recipe.output.predictions}", table)
+    path = run.folder / f"predictions.{run.recipe.output.predictions}"
+    write_table(path, table if final else _with_test_rows(table, path))
     seen = _kinds(data.steps["train"])
     for part in parts:
         rows = {k: v[table["split"] == part] for k, v in table.items()}
@@ -66,6 +72,10 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
             metrics["also"][f"{part}_carry"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
         else:
             metrics["also"][f"{part}_last"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
+    if final:
+        metrics["test"]["read_at"] = read_at
+    else:
+        _keep_test(metrics, run)
     write_json(run.folder / "metrics.json", finite(metrics))
     say("figures and report")
     from fusekit.study.figures import draw_run
@@ -77,11 +87,38 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     return metrics
 
 
-def _record_look(run: Run) -> None:
+def _record_look(run: Run) -> str:
     path = run.folder / "looks.json"
-    looks = json.loads(path.read_text()) if path.exists() else []
-    looks.append({"time": datetime.now(UTC).isoformat(timespec="seconds"), "clips": len(run.split().test)})
+    looks = read_json(path) if path.exists() else []
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    looks.append({"time": time, "clips": len(run.split().test)})
     write_json(path, looks)
+    return time
+
+
+def _keep_test(metrics: dict[str, Any], run: Run) -> None:
+    """Carry over what the last look at the test labels found: a run's weights do not change after training."""
+    path = run.folder / "metrics.json"
+    before = read_json(path) if path.exists() else {}
+    if "test" not in before:
+        return
+    metrics["test"] = before["test"]
+    metrics["also"] |= {k: v for k, v in before["also"].items() if k.startswith("test_")}
+    for name, by_part in before["baselines"].items():
+        if "test" in by_part:
+            metrics["baselines"].setdefault(name, {})["test"] = by_part["test"]
+
+
+def _with_test_rows(table: Table, path: Path) -> Table:
+    """The table, and below it the test rows of the one that it will replace."""
+    before = read_table(path) if path.exists() else {}
+    rows = before["split"] == "test" if "split" in before else np.zeros(0, bool)
+    if not rows.any():
+        return table
+    # Numbers back to the type they were written from, so that they are written with the same digits.
+    kept = {n: v[rows].astype(table[n].dtype) if n in table else v[rows] for n, v in before.items()}
+    names = dict.fromkeys([*table, *kept])
+    return {name: _stack([table.get(name), kept.get(name)], [table, kept]) for name in names}
 
 
 def _predict(run: Run, clips: Sequence[ClipSteps]) -> tuple[list[ClipPrediction], list[ClipPrediction]]:

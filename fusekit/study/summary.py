@@ -23,12 +23,14 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
         title = f"{metrics['recipe']} on {part}: {own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
         rows = {"this run": own} | {n: b[part] for n, b in metrics.get("baselines", {}).items() if part in b}
         # One row per metric, three columns per model: narrow enough for a terminal of 80 columns.
-        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
         table.add_column("", min_width=4, no_wrap=True)
         for i, name in enumerate(rows):
             for k, dim in enumerate((*dims, "mean")):
                 head = (name if k == 0 else "") + "\n" + _short(dim)
-                table.add_column(head, justify="right", style="bold" if i == 0 else "", no_wrap=True)
+                width = 8 if k == 0 else 6  # a wider gap between models than between dimensions
+                style = "bold" if i == 0 else ""
+                table.add_column(head, justify="right", style=style, min_width=width, no_wrap=True)
         for metric in METRICS:
             table.add_row(metric.upper(), *(_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean")))
         console.print(table)
@@ -45,6 +47,8 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
                 highlight=False,
             )
     notes = [f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, {metrics['steps']} steps"]
+    if "read_at" in metrics.get("test", {}):
+        notes.append(f"test labels read at {metrics['test']['read_at']}")
     if metrics.get("subject_dependent"):
         notes.append("SUBJECT-DEPENDENT: the same subjects are in training and test")
     if metrics.get("shuffled_labels"):
