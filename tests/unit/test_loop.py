@@ -235,7 +235,9 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
     assert _same(_weights(model), uninterrupted.weights)
     assert _journal(tmp_path) == uninterrupted.journal
     for name in sorted(p.name for p in (uninterrupted.folder / "checkpoints").iterdir()):
-        saved, whole = (load_checkpoint(f / "checkpoints" / name)[0] for f in (tmp_path, uninterrupted.folder))
+        saved, whole = (
+            load_checkpoint(f / "checkpoints" / name)[0] for f in (tmp_path, uninterrupted.folder)
+        )
         assert _same(saved, whole)
 
 
@@ -257,6 +259,31 @@ def test_a_run_may_be_stopped_again_and_again(
         except KeyboardInterrupt:
             continue
     assert attempt == 6
+    assert _same(_weights(model), uninterrupted.weights)
+    assert _journal(tmp_path) == uninterrupted.journal
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_ctrl_c_while_validating_stops_before_anything_else(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, epoch: int
+) -> None:
+    original = Toy.validate
+
+    def validate(self: Toy) -> dict[str, Any]:
+        if self.epoch == epoch - 1:
+            signal.raise_signal(signal.SIGINT)
+        return original(self)
+
+    model = _model()
+    phases = _phases(model)
+    phases[0] = Phase(**{**vars(phases[0]), "make": _wrapped(phases[0].make, validate)})
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path, model, phases, tiny.runtime())
+    _, header = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    position = header["position"]
+    assert (position["phase"], position["epoch"], position["batch"]) == (0, epoch, 0)
+    model = _model()
+    _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=True)
     assert _same(_weights(model), uninterrupted.weights)
     assert _journal(tmp_path) == uninterrupted.journal
 
@@ -312,6 +339,7 @@ def test_outside_the_main_thread_signals_are_left_to_others(
         ((0.3, 0.3, 0.3), 1),
         ((NAN, NAN, NAN), 1),
         ((math.inf, 0.1, 0.0), 2),
+        ((0.1, math.inf, 0.0), 1),
     ],
 )
 def test_the_best_epoch_has_the_highest_finite_ccc(
