@@ -24,6 +24,7 @@ from fusekit.engine.latents import LatentCache
 from fusekit.engine.loop import fit
 from fusekit.engine.losses import AFC
 from fusekit.engine.objective import Objective, Phase
+from fusekit.engine.runtime import Runtime
 from fusekit.engine.supervised import Supervised, SupervisedSettings
 from fusekit.errors import RunError
 from fusekit.nn.model import Model
@@ -450,9 +451,11 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_epoch(
     assert _journal(tmp_path) == uninterrupted.journal
 
 
-def _real_phases(tiny: SimpleNamespace, model: Model, at: Callable[[], None]) -> list[Phase]:
+def _real_phases(
+    tiny: SimpleNamespace, model: Model, at: Callable[[], None], runtime: Runtime | None = None
+) -> list[Phase]:
     """Stage 1 with held-back G, then the curriculum on cached latents, as a run puts them together."""
-    clips, runtime = tiny.clips((9, 8), names=("face",)), tiny.runtime()
+    clips, runtime = tiny.clips((9, 8), names=("face",)), runtime or tiny.runtime()
 
     def watched(objective: Objective) -> Objective:
         step = objective.step
@@ -466,7 +469,7 @@ def _real_phases(tiny: SimpleNamespace, model: Model, at: Callable[[], None]) ->
 
     def adversarial() -> Objective:
         alone = tiny.model(("face",), fusion="none", temporal="luong-lstm", seed=5)
-        solo = Model({"face": model.branches["face"]}, alone)  # a tail of its own
+        solo = Model({"face": model.branches["face"]}, alone).to(runtime.device)  # a tail of its own
         settings = AdversarialSettings(batch_size=6, lr=1e-3, betas=(0.5, 0.999), critic_steps=2)
         windows = Windows(clips, 1)
         return watched(Adversarial(solo, windows, windows, AFC(), settings, runtime, tiny.rngs, ("v", "a")))
@@ -511,3 +514,23 @@ def test_the_real_objectives_resume_bit_for_bit(tmp_path: Path, tiny: SimpleName
     _fit(tmp_path / "cut", model, _real_phases(tiny, model, lambda: None), tiny.runtime(), resume=True)
     assert _same(_weights(model), _weights(whole))
     assert _journal(tmp_path / "cut") == _journal(tmp_path / "whole")
+
+
+@pytest.mark.gpu
+def test_a_run_on_cuda_can_go_on_and_end_on_the_cpu(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    done = 0
+
+    def at() -> None:
+        nonlocal done
+        done += 1
+        if done == 7:
+            signal.raise_signal(signal.SIGINT)
+
+    runtime = Runtime("cuda")  # bf16
+    model = tiny.model(("face",), fusion="none", temporal="luong-lstm", seed=1).to(runtime.device)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path, model, _real_phases(tiny, model, at, runtime), runtime)
+    model = tiny.model(("face",), fusion="none", temporal="luong-lstm", seed=1)
+    _fit(tmp_path, model, _real_phases(tiny, model, lambda: None), tiny.runtime(), resume=True)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert [line["epoch"] for line in _journal(tmp_path)] == [1, 2] * 3
