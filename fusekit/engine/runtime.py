@@ -70,15 +70,6 @@ class Runtime:
 
         return torch.cat(all_gather(x))
 
-    def gather_any(self, x: Tensor) -> Tensor:
-        """Like `gather` for rows whose number differs between processes; not differentiable, on every
-        process."""
-        if self.world == 1:
-            return x
-        from accelerate.utils import gather_object
-
-        return torch.cat([t.to(x.device) for t in gather_object([x.detach().cpu()])])
-
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any process; every process gets the same answer, and must ask."""
         if self.world == 1:
