@@ -60,8 +60,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise RunError(
-            f"the checkpoint '{path}' cannot be read ({error}): it is damaged or no checkpoint. Put a whole copy "
-            f"in its place, or delete it and let `fusekit train --resume {path.parent.parent}` make it anew."
+            f"the checkpoint '{path}' cannot be read ({error}): it is damaged or no checkpoint. Put a whole "
+            "copy in its place, or delete it and let "
+            f"`fusekit train --resume {path.parent.parent}` make it anew."
         ) from error
     if header.get("format", 0) > FORMAT:
         raise RunError(

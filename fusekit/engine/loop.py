@@ -127,6 +127,11 @@ def _run_phase(
     interrupted: list[bool],
 ) -> None:
     per_epoch = len(objective.batches(0))
+    if not per_epoch:
+        raise RunError(
+            f"{phase.name}: an epoch has no batch of two windows or more, which correlations need. Raise "
+            "the stage's batch_size, or train on more clips."
+        )
     progress.phase(number, phase, per_epoch * phase.epochs, per_epoch * at.epoch + at.batch)
     started = time.monotonic()
     while at.epoch < phase.epochs:

@@ -516,6 +516,32 @@ def test_the_real_objectives_resume_bit_for_bit(tmp_path: Path, tiny: SimpleName
     assert _journal(tmp_path / "cut") == _journal(tmp_path / "whole")
 
 
+def test_a_phase_of_no_epochs_leaves_the_weights_and_resumes(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    scores = [(), (0.1, 0.2)]
+    whole = _model()
+    _fit(tmp_path / "whole", whole, _phases(whole, scores), tiny.runtime())
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        raise KilledError
+
+    model = _model()
+    with pytest.raises(KilledError):
+        _fit(tmp_path / "cut", model, _phases(model, scores, at), tiny.runtime())
+    assert _same(_weights(model), _weights(_model()))
+    model = _model()
+    _fit(tmp_path / "cut", model, _phases(model, scores), tiny.runtime(), resume=True)
+    assert _same(_weights(model), _weights(whole))
+
+
+def test_a_phase_without_a_batch_is_told(
+    tmp_path: Path, tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Toy, "batches", lambda self, epoch: [])
+    model = _model()
+    with pytest.raises(RunError, match="phase 0.*batch_size"):
+        _fit(tmp_path, model, _phases(model), tiny.runtime())
+
+
 @pytest.mark.gpu
 def test_a_run_on_cuda_can_go_on_and_end_on_the_cpu(tmp_path: Path, tiny: SimpleNamespace) -> None:
     done = 0
