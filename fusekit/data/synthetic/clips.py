@@ -50,10 +50,11 @@ class RenderedClip:
         damages: list[PictureDamage | None] = [None] * len(self.times)
         for stretch in self.stretches:
             if stretch.modality == "face" and not stretch.absent:
-                damages[stretch.start : stretch.stop] = [PictureDamage(stretch, dirt)] * (stretch.stop - stretch.start)
+                damage, long = PictureDamage(stretch, dirt), stretch.stop - stretch.start
+                damages[stretch.start : stretch.stop] = [damage] * long
         frames = self.face.frames(self.motion, self.columns["face_present"], camera)
-        for picture, damage, box in zip(frames, damages, self.boxes, strict=True):
-            yield picture if damage is None else damage(picture, box)
+        for picture, spoil, box in zip(frames, damages, self.boxes, strict=True):
+            yield picture if spoil is None else spoil(picture, box)
 
 
 def render(settings: DemoSettings, subject: int) -> RenderedClip:

@@ -1,7 +1,7 @@
 """Who a drawn face is, and the layers of a subject that do not change from frame to frame.
 
-Canonical coordinates: the head's centre is (0, 0), the chin (0, 1), x to the viewer's right, y down. Layers are drawn at twice
-the resolution of the picture and come down with it, so edges are soft.
+Canonical coordinates: the head's centre is (0, 0), the chin (0, 1), x to the viewer's right, y down. Layers
+are drawn at twice the resolution of the picture and come down with it, so edges are soft.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def identity(rng: np.random.Generator) -> Identity:
     def spread(mean: float, std: float) -> float:
         return float(mean + std * np.clip(rng.standard_normal(), -1.6, 1.6))
 
-    tone = rng.random()
+    tone = rng.uniform(0.05, 0.85)
     skin = np.array([246, 208, 178]) * (1 - tone) + np.array([118, 76, 54]) * tone + rng.normal(0, 6, 3)
     hairs = np.array(
         [[36, 28, 26], [92, 58, 34], [196, 152, 88], [150, 70, 38], [150, 150, 152], [60, 44, 40]]
     )
     irises = np.array([[86, 54, 30], [70, 110, 150], [84, 120, 78], [110, 92, 60]])
     skin = np.clip(skin, 20, 255)
-    lips = skin * np.array([0.82, 0.55, 0.56]) + rng.normal(0, 10, 3) + np.array([20, 0, 6])
+    lips = skin * np.array([0.80, 0.50, 0.52]) + rng.normal(0, 8, 3) + np.array([20, 0, 6])
     return Identity(
         skin=skin,
         hair=np.clip(hairs[rng.integers(len(hairs))] + rng.normal(0, 8, 3), 0, 255),
@@ -82,7 +82,7 @@ def identity(rng: np.random.Generator) -> Identity:
         fringe=spread(0.0, 0.08),
         eye_x=spread(0.32, 0.015),
         eye_y=spread(-0.10, 0.02),
-        eye_width=spread(0.19, 0.012),
+        eye_width=spread(0.205, 0.012),
         eye_open=spread(0.0, 0.12),
         brow_y=spread(-0.40, 0.02),
         brow_thick=spread(0.075, 0.015),
@@ -93,8 +93,8 @@ def identity(rng: np.random.Generator) -> Identity:
         mouth_width=spread(0.30, 0.02),
         mouth_curve=spread(0.0, 0.12),
         lip_thick=spread(0.05, 0.012),
-        beard=float(rng.choice([0.0, 0.0, 0.0, 0.25, 0.5])),
-        glasses=bool(rng.random() < 0.2),
+        beard=float(rng.choice([0.0, 0.0, 0.0, 0.2, 0.4])),
+        glasses=bool(rng.random() < 0.15),
         light=(spread(0.0, 0.6), spread(-0.3, 0.3)),
     )
 

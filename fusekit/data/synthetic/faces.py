@@ -1,7 +1,8 @@
 """The picture of one subject over time: expression, pose, light.
 
-Valence (main) and arousal (half strength) show in shape alone. Light, colour and exposure drift on their own, the head moves,
-eyes blink and the mouth moves with the syllables that are spoken: nuisance, most of it faster than 0.3 s.
+Valence (main) and arousal (half strength) show in shape alone. Light, colour and exposure drift on their
+own, the head moves, eyes blink and the mouth moves with the syllables that are spoken: nuisance, most of it
+faster than 0.3 s.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ BLINK_S = 0.24
 BLINKS_PER_S = 0.35
 SENSOR_NOISE = 3.0
 _ARC = np.linspace(-1, 1, 13)
+_ALONG = np.stack([_ARC, np.zeros(13)], axis=1)
+_DOME = np.stack([np.zeros(13), 1 - _ARC**2], axis=1)
+_BROW = np.linspace(0, 1, 5)
+_BROW_ARCH = np.sin(np.pi * _BROW)
 
 
 @dataclass(frozen=True)
 class Motion:
     """Everything that moves, one row per frame `(frames,)`.
 
-    `curve`, `brow_tilt`, `cheek` follow valence; `open`, `brow_raise` follow arousal at half strength; the rest is nuisance.
+    `curve`, `brow_tilt`, `cheek` follow valence; `open`, `brow_raise` follow arousal at half strength; the
+    rest is nuisance.
     """
 
     curve: np.ndarray
@@ -79,7 +85,8 @@ class Face:
         self._head, self._opacity = head_layer(self.who)
         self._room, self._worn = room_layers(self.who, rng)
         self._place = rng.normal(0, [3.0, 2.0, 0.03, 2.0])
-        self._grain = np.repeat(rng.normal(0, SENSOR_NOISE, (SIZE + 64, SIZE + 64, 1)), 3, axis=2).astype(np.float32)
+        grain = rng.normal(0, SENSOR_NOISE, (SIZE + 64, SIZE + 64)).astype(np.float32)
+        self._grain = cv2.merge([grain] * 3)
         self._grid = np.linspace(-1, 1, SIZE, dtype=np.float32)
 
     def boxes(self, motion: Motion, rng: np.random.Generator) -> np.ndarray:
@@ -100,7 +107,7 @@ class Face:
         return np.array(boxes) + rng.normal(0, 0.5, (len(boxes), 4))
 
     def frames(self, motion: Motion, present: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Pictures `(SIZE, SIZE, 3)` uint8 RGB, one per frame; the empty room where `present (frames,)` is 0."""
+        """Pictures `(SIZE, SIZE, 3)` uint8 RGB, one per frame; no face where `present (frames,)` is 0."""
         for k in range(len(motion.curve)):
             picture = self._compose(motion, k) if present[k] else self._room
             yield self._exposed(picture, motion.light[:, k], rng.integers(0, 64, 2))
@@ -147,15 +154,12 @@ class Face:
         who = self.who
         middle = np.array([side * who.eye_x, who.eye_y]) + turn
         width = who.eye_width * (1 - 0.5 * side * turn[0])
-        dome = 1 - _ARC**2
-        opening = np.clip(0.58 + 0.46 * motion.open[k] + 0.4 * who.eye_open, 0.10, 1.3) * (1 - motion.blink[k])
-        upper = np.stack([_ARC * width, -0.15 * opening * dome], axis=1) + middle
-        lower = (
-            np.stack([_ARC * width, (0.08 - 0.06 * motion.cheek[k]) * dome * min(1.0, 3 * opening)], axis=1)
-            + middle
-        )
-        socket = np.stack([_ARC * width * 1.12, -0.20 * dome], axis=1) + middle + [0, 0.02]
-        pouch = np.stack([_ARC * width * 1.12, 0.17 * dome], axis=1) + middle - [0, 0.02]
+        opening = np.clip(0.58 + 0.50 * motion.open[k] + 0.4 * who.eye_open, 0.10, 1.3)
+        opening = float(opening * (1 - motion.blink[k]))
+        upper = _bow(width, -0.17 * opening) + middle
+        lower = _bow(width, (0.08 - 0.06 * motion.cheek[k]) * min(1.0, 3 * opening)) + middle
+        socket = _bow(1.12 * width, -0.23) + middle + [0, 0.02]
+        pouch = _bow(1.12 * width, 0.17) + middle - [0, 0.02]
         _fill(layer, np.concatenate([upper, lower[::-1]]), np.array([238.0, 238, 234]))
         iris = middle + motion.gaze[:, k] + [0, -0.008]
         _disc(layer, iris, 0.085, who.iris)
@@ -170,11 +174,10 @@ class Face:
     def _brow(self, motion: Motion, k: int, side: int) -> np.ndarray:
         """`(5, 2)` from the nose outwards. Frown: inner end down and in. Arousal lifts the whole brow."""
         who = self.who
-        along = np.linspace(0, 1, 5)
         tilt = motion.brow_tilt[k] + who.brow_tilt
-        x = side * (who.eye_x - 0.17 + 0.02 * tilt + 0.40 * along)
-        height = who.brow_y - 0.06 * motion.brow_raise[k] - 0.05 * np.sin(np.pi * along)
-        return np.stack([x, height - 0.085 * tilt * (1 - 1.6 * along)], axis=1)
+        x = side * (who.eye_x - 0.17 + 0.02 * tilt + 0.40 * _BROW)
+        height = who.brow_y - 0.09 * motion.brow_raise[k] - 0.05 * _BROW_ARCH
+        return np.stack([x, height - 0.085 * tilt * (1 - 1.6 * _BROW)], axis=1)
 
     def _nose(self, layer: np.ndarray, turn: np.ndarray) -> None:
         who = self.who
@@ -188,13 +191,11 @@ class Face:
         who = self.who
         curve = motion.curve[k] + who.mouth_curve
         width = who.mouth_width * (1 + 0.06 * curve + 0.14 * motion.spread[k]) * (1 - 0.08 * motion.mouth[k])
-        middle = np.array([0, who.mouth_y]) + turn
         # Half of the bend lifts the corners, half lowers the middle: the mouth as a whole stays where it is.
-        seam = 0.17 * curve * (0.5 - _ARC**2)
-        dome = 1 - _ARC**2
+        middle = np.array([0, who.mouth_y - 0.085 * curve]) + turn
         opening = 0.15 * motion.mouth[k]
-        upper = np.stack([_ARC * width, seam - 0.4 * opening * dome], axis=1) + middle
-        lower = np.stack([_ARC * width, seam + 0.9 * opening * dome], axis=1) + middle
+        upper = _bow(width, 0.17 * curve - 0.4 * opening) + middle
+        lower = _bow(width, 0.17 * curve + 0.9 * opening) + middle
         fold = np.array(
             [[who.nose_width * 1.3, who.mouth_y - 0.22], [width * 1.22, who.mouth_y - 0.085 * curve]]
         )
@@ -220,6 +221,11 @@ class Face:
         _stroke(
             layer, np.array([[-0.07, self.who.eye_y], [0.07, self.who.eye_y]]) + turn, np.full(3, 40.0), 0.024
         )
+
+
+def _bow(width: float, height: float) -> np.ndarray:
+    """`(13, 2)` arc from left to right, `height` down (negative: up) in the middle, 0 at its ends."""
+    return width * _ALONG + height * _DOME
 
 
 def _turn(motion: Motion, k: int) -> tuple[float, float]:
@@ -261,13 +267,9 @@ def _fill(layer: np.ndarray, points: np.ndarray, colour: np.ndarray) -> None:
 
 
 def _stroke(layer: np.ndarray, points: np.ndarray, colour: np.ndarray, thick: float) -> None:
-    cv2.polylines(
-        layer, [fixed(points)], False, _rgb(colour), max(1, round(thick * UNIT)), cv2.LINE_AA, 4
-    )
+    cv2.polylines(layer, [fixed(points)], False, _rgb(colour), max(1, round(thick * UNIT)), cv2.LINE_AA, 4)
 
 
 def _disc(layer: np.ndarray, centre: np.ndarray, radius: float, colour: np.ndarray) -> None:
     at = fixed(centre[None])[0]
-    cv2.circle(
-        layer, (int(at[0]), int(at[1])), round(radius * UNIT * 16), _rgb(colour), -1, cv2.LINE_AA, 4
-    )
+    cv2.circle(layer, (int(at[0]), int(at[1])), round(radius * UNIT * 16), _rgb(colour), -1, cv2.LINE_AA, 4)

@@ -30,8 +30,8 @@ class PictureDamage:
 
     def __call__(self, picture: np.ndarray, box: np.ndarray) -> np.ndarray:
         """`(SIZE, SIZE, 3)` uint8 and its face box `(4,)` -> damaged copy."""
-        damage = {"blur": self._blur, "noise": self._noise, "cover": self._cover, "mosaic": self._mosaic}[self._kind]
-        return damage(picture, box)
+        kinds = {"blur": self._blur, "noise": self._noise, "cover": self._cover, "mosaic": self._mosaic}
+        return kinds[self._kind](picture, box)
 
     def _blur(self, picture: np.ndarray, box: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(picture, (0, 0), BLUR_PX[self._level], borderType=cv2.BORDER_REPLICATE)
@@ -46,12 +46,13 @@ class PictureDamage:
         return np.clip(mean + (picture - mean) * kept + level * grain, 0, 255).astype(np.uint8)
 
     def _cover(self, picture: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """A woven cloth before the face, from the chin upwards or from the brows downwards; trembles by a pixel."""
+        """A woven cloth before the face, from the chin up or from the brows down; it trembles."""
         x0, y0, x1, y1 = box
         width, height = (x1 - x0) * 1.3, (y1 - y0) * COVER_SHARE[self._level]
         middle_y = y1 + 3 - height / 2 if self._from_below else y0 - 3 + height / 2
         centre = np.array([(x0 + x1) / 2, middle_y]) + self._rng.normal(0, 0.8, 2)
-        corners = cv2.boxPoints(((float(centre[0]), float(centre[1])), (float(width), float(height)), self._tilt))
+        middle = (float(centre[0]), float(centre[1]))
+        corners = cv2.boxPoints((middle, (float(width), float(height)), self._tilt))
         mask = np.zeros((SIZE, SIZE), np.uint8)
         cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         y, x = np.mgrid[0:SIZE, 0:SIZE]

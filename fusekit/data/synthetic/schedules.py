@@ -1,8 +1,9 @@
 """When a modality is damaged, and when it is absent: planted stretches, and the label columns that tell.
 
-Two schedules that never touch. *Damage*: the modality is recorded (a face in its box, sound in the track) but its content is
-spoilt, for 3 s or more, at strength 1, 2 or 3; about 18 % of the time for each modality, never both at once. One kind per
-modality is kept for the test subjects. *Absence*: no face in the picture, digital silence; about 5 % of the time each.
+Two schedules that never touch. *Damage*: the modality is recorded (a face in its box, sound in the track)
+but its content is spoilt, for 3 s or more, at strength 1, 2 or 3; about 18 % of the time for each modality,
+never both at once. One kind per modality is kept for the test subjects. *Absence*: no face in the picture,
+digital silence; about 5 % of the time each.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Stretch:
 def plan(rng: np.random.Generator, frames: int, split: str, place: int) -> list[Stretch]:
     """Stretches of one clip in order of time.
 
-    Kinds and strengths are dealt, not drawn: over three subjects of a split every strength occurs equally often, and every
-    kind with every strength. In test clips every third stretch is of the unseen kind.
+    Kinds and strengths are dealt, not drawn: over three subjects of a split every strength occurs equally
+    often, and every kind with every strength. In test clips every third stretch is of the unseen kind.
 
     Args:
         place: position of the subject within its split.
@@ -78,7 +79,9 @@ def plan(rng: np.random.Generator, frames: int, split: str, place: int) -> list[
 
 
 def columns(stretches: list[Stretch], frames: int) -> dict[str, np.ndarray]:
-    """Label columns `(frames,)`: `<modality>_damage` 0..3, `<modality>_kind` ("" if none), `<modality>_present` 0 or 1."""
+    """Label columns `(frames,)`: `<modality>_damage` 0..3, `<modality>_kind` ("" if none),
+    `<modality>_present` 0 or 1.
+    """
     table: dict[str, np.ndarray] = {}
     for modality in ("face", "voice"):
         damage = np.zeros(frames, np.int64)
@@ -102,7 +105,8 @@ def _deal(count: int, kinds: tuple[str, ...], unseen: str, place: int) -> list[t
     for i in range(count):
         row, column = divmod(i, 3)
         strength = STRENGTHS[(column + place) % 3]
-        # The diagonal of each row of three goes to the unseen kind: another strength in every row and for every subject.
+        # The diagonal of each row of three goes to the unseen kind: another strength in every row and for
+        # every subject.
         new = unseen and column == (row * 2) % 3
         dealt.append((unseen if new else kinds[(column + row + 2 * place) % 3], strength))
     return dealt

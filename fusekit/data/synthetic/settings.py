@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 VERSION = 1
-"""Raise it whenever the content changes: it is part of the folder's name, so that no cache serves old media."""
+"""Raise it whenever the content changes: it is part of the folder's name."""
 
 FRAME_HZ = 12.5
 SIZE = 128
@@ -26,8 +26,8 @@ class DemoSettings:
     Attributes:
         subjects: how many; half of them train, one in eight validates, the rest (six of 16) test.
         seconds: length of each subject's clip.
-        seed: of every random choice. Subject i draws from `(seed, i)` alone, so neither the number of subjects nor of
-            processes changes what is drawn.
+        seed: of every random choice. Subject i draws from `(seed, i)` alone, so neither the number of
+            subjects nor of processes changes what is drawn.
     """
 
     subjects: int = 16

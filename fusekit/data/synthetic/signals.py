@@ -1,12 +1,14 @@
 """Latent valence and arousal, and how strongly a face or a voice expresses them.
 
-Every cue (a mouth's curve, an eye's opening, the pitch of a syllable) follows `strength * latent + noise`, with the same
-noise for every cue: `strength` 1 for the modality's main dimension (face: valence, voice: arousal), `HALF` for the other.
-Half strength is thus half the effect size, whatever the cue. The noise has two parts:
+Every cue (a mouth's curve, an eye's opening, the pitch of a syllable) follows `strength * latent + noise`,
+with the same noise for every cue: `strength` 1 for the modality's main dimension (face: valence, voice:
+arousal), `HALF` for the other. Half strength is thus half the effect size, whatever the cue. The noise has
+two parts:
 
-- slow, in the band of the latents: nobody can smooth it away. It bounds what one modality can ever tell, and differs
-  between face and voice, which is why the two together know more than the better one;
-- fast, above 1.8 Hz and drawn for every cue anew: a single frame or syllable is unreliable, a second of them is not.
+- slow, in the band of the latents: nobody can smooth it away. It bounds what one modality can ever tell,
+  and differs between face and voice, which is why the two together know more than the better one;
+- fast, above 1.8 Hz and drawn for every cue anew: a single frame or syllable is unreliable, a second of
+  them is not.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ LATENT_BAND_HZ = (1 / 25, 1 / 5)
 FAST_BAND_HZ = (1.8, FRAME_HZ / 2)
 MAIN, HALF = 1.0, 0.5
 SLOW_NOISE = 0.20
-FAST_NOISE = 0.45
+FAST_NOISE = 0.32
 
 
 def band_noise(
     rng: np.random.Generator, n: int, rate_hz: float, band_hz: tuple[float, float], redness: float = 0.0
 ) -> np.ndarray:
-    """`(n,)` Gaussian noise of expected mean 0 and variance 1, with power `f ** -redness` inside the band only."""
+    """`(n,)` Gaussian noise of expected mean 0 and variance 1, with power `f ** -redness` in the band."""
     low, high = band_hz
     length = n + int(2 * rate_hz / low)  # cut from a longer piece: an inverse FFT's end meets its own start
     freqs = np.fft.rfftfreq(length, 1 / rate_hz)
@@ -41,8 +43,8 @@ def band_noise(
 def latents(rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Valence and arousal `(frames,)` of one clip at the frame rate, within -1..1.
 
-    Smooth (periods of 5 to 25 s, the slow ones stronger), uncorrelated, and of the same mean 0 and standard deviation
-    `LATENT_STD` in every clip, so that no clip can be told by its level.
+    Smooth (periods of 5 to 25 s, the slow ones stronger), uncorrelated, and of the same mean 0 and standard
+    deviation `LATENT_STD` in every clip, so that no clip can be told by its level.
     """
     valence, arousal = (band_noise(rng, frames, FRAME_HZ, LATENT_BAND_HZ, redness=1.0) for _ in range(2))
     valence = _standardise(valence)

@@ -1,4 +1,4 @@
-"""Damage and absence of sound: a voice under something louder, at the level the voice had; or digital silence."""
+"""Damage and absence of sound: a voice under something as loud as it was, or digital silence."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ FADE_S = 0.02
 def spoil(rng: np.random.Generator, voice: np.ndarray, stretches: list[Stretch]) -> np.ndarray:
     """`(samples,)` clean voice -> the same with every voice stretch damaged or silenced.
 
-    A damaged stretch keeps the level of the voice it hides, and is turned down further if one of its mel powers would come
-    near the clip's largest: the reference of a spectrogram in dB (spec 4.2) stays where the clean voice puts it.
+    A damaged stretch keeps the level of the voice it hides, and is turned down further if one of its mel
+    powers would come near the clip's largest: the reference of a spectrogram in dB (spec 4.2) stays where
+    the clean voice puts it.
     """
     spoilt = voice.copy()
     mine = [stretch for stretch in stretches if stretch.modality == "voice"]
@@ -55,7 +56,7 @@ def samples(stretch: Stretch) -> slice:
 
 
 def _noise(rng: np.random.Generator, n: int, strength: int) -> np.ndarray:
-    """Traffic or a fan: between white and pink, its colour differs from stretch to stretch, swelling a little."""
+    """Traffic or a fan: between white and pink, its colour differs between stretches, swelling a little."""
     length = scipy.fft.next_fast_len(n, real=True)
     spectrum = scipy.fft.rfft(rng.standard_normal(length))
     freqs = np.maximum(np.fft.rfftfreq(length, 1 / RATE_HZ), 60)
@@ -92,7 +93,8 @@ def _crackle(rng: np.random.Generator, n: int, strength: int) -> np.ndarray:
     clicks = np.zeros(n)
     at = rng.integers(0, n, int(n / RATE_HZ * (14, 35, 90)[strength - 1]))
     clicks[at] = rng.standard_normal(len(at)) * rng.lognormal(0, 0.6, len(at))
-    decay = np.exp(-np.arange(int(0.02 * RATE_HZ)) / (0.004 * RATE_HZ)) * rng.standard_normal(int(0.02 * RATE_HZ))
+    ring = rng.standard_normal(int(0.02 * RATE_HZ))
+    decay = ring * np.exp(-np.arange(len(ring)) / (0.004 * RATE_HZ))
     return np.convolve(clicks, decay)[:n] + 0.01 * rng.standard_normal(n)
 
 
@@ -103,4 +105,3 @@ def _fade(n: int) -> np.ndarray:
     """`(n,)` 0 at both ends, 1 after `FADE_S`."""
     ramp = np.arange(n) / (FADE_S * RATE_HZ)
     return np.clip(np.minimum(ramp, ramp[::-1]), 0, 1)
-

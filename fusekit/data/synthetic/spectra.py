@@ -1,4 +1,4 @@
-"""Short-time spectra for making sound: filtering by a drawn envelope, and the mel power that bounds a burst."""
+"""Short-time spectra for making sound: filtering by an envelope, and the mel power that bounds a burst."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def istft(spectrum: np.ndarray, samples: int) -> np.ndarray:
 
 
 def mel_power(sound: np.ndarray) -> np.ndarray:
-    """`(samples,)` -> `(columns, MELS)` power as the spec's spectrogram has it (4.2): Hann 2048, hop 512, centred."""
+    """`(samples,)` -> `(columns, MELS)` power as in spec 4.2: Hann 2048, hop 512, centred."""
     padded = np.pad(sound.astype(np.float32), MEL_FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, MEL_FFT)[::MEL_HOP]
     window = get_window("hann", MEL_FFT).astype(np.float32)

@@ -1,8 +1,9 @@
 """The voice of one subject over time: syllables of a source and a filter.
 
-Arousal (main) sets pitch, spectral tilt and syllable rate; valence (half strength) the turn of pitch within a syllable (rising
-when positive) and the place of the formants (a smile raises them). Level tells neither: it is evened out over about a second,
-then drifts on its own. Vowels, stress, pauses and the microphone's tilt are nuisance.
+Arousal (main) sets pitch, spectral tilt and syllable rate; valence (half strength) the turn of pitch within
+a syllable (rising when positive) and the place of the formants (a smile raises them). Level tells neither:
+it is evened out over about a second, then drifts on its own. Vowels, stress, pauses and the microphone's
+tilt are nuisance.
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ from fusekit.data.synthetic.settings import FRAME_HZ, RATE_HZ
 from fusekit.data.synthetic.spectra import FREQS, HOP, hops, istft, stft
 
 VOWELS_HZ = np.array(
-    [[780, 1250, 2700, 3700], [520, 1900, 2650, 3700], [330, 2350, 3050, 3800], [500, 920, 2550, 3500], [360, 800, 2450, 3400]]
-)  # fmt: skip
+    [
+        [780, 1250, 2700, 3700],
+        [520, 1900, 2650, 3700],
+        [330, 2350, 3050, 3800],
+        [500, 920, 2550, 3500],
+        [360, 800, 2450, 3400],
+    ]
+)
 VOWEL_OPEN = np.array([1.0, 0.6, 0.25, 0.6, 0.3])
 VOWEL_SPREAD = np.array([0.0, 0.6, 1.0, -0.6, -1.0])
 BANDWIDTH_HZ = np.array([80, 110, 160, 220])
 FORMANT_DB = np.array([0.0, -4.0, -10.0, -16.0])
 
-SEMITONES = 2.8
+SEMITONES = 3.2
 """Pitch per unit of arousal."""
-OCTAVES_OF_RATE = 0.95
+OCTAVES_OF_RATE = 1.1
 TILT_DB = 1.6
-TURN_SEMITONES = 6.5
+TURN_SEMITONES = 6.0
 """Rise of pitch over one syllable per unit of valence."""
 FORMANT_SHARE = 0.06
 COLOUR_DB = 3.0
@@ -42,7 +49,7 @@ _TABLE = 4096
 
 @dataclass(frozen=True)
 class Speaker:
-    """What distinguishes one voice: pitch, length of the vocal tract, tilt, speed, breath; and how loud the room is."""
+    """What distinguishes one recorded voice: pitch, vocal tract, tilt, speed, breath, the room's murmur."""
 
     pitch_hz: float
     tract: float
@@ -55,10 +62,10 @@ class Speaker:
     def draw(cls, rng: np.random.Generator) -> Speaker:
         low, mid, high = np.clip(rng.standard_normal(3), -1.6, 1.6)
         return cls(
-            pitch_hz=float(195 * 2 ** (1.5 * low / 12)),
+            pitch_hz=float(195 * 2 ** (1.3 * low / 12)),
             tract=float(1 + 0.04 * mid),
             tilt_db=float(-9 + 1.2 * high),
-            rate_hz=float(3.5 * 2 ** rng.normal(0, 0.10)),
+            rate_hz=float(3.1 * 2 ** rng.normal(0, 0.08)),
             breath=float(rng.uniform(0.03, 0.08)),
             room=float(10 ** (rng.uniform(-46, -36) / 20)),
         )
@@ -66,7 +73,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Syllables:
-    """`(n,)` each: voiced from `start` to `stop` seconds; vowel index; semitones above the base and turn; cues."""
+    """`(n,)` each: voiced from `start` to `stop` seconds; vowel; pitch and its turn in semitones; cues."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -120,7 +127,7 @@ def synthesise(rng: np.random.Generator, who: Speaker, said: Syllables, samples:
     length = (said.stop - said.start)[index]
     phase = (times - said.start[index]) / length
     voiced = np.where((phase >= 0) & (phase <= 1), np.sin(np.pi * np.clip(phase, 0, 1)) ** 0.6, 0.0)
-    # The voice sinks between syllables but stops in pauses only: otherwise slow speech would have deeper gaps, and a level.
+    # The voice sinks between syllables but stops in pauses only, else slow speech would have deeper gaps.
     voiced = np.where(phase < 1.0 / VOICED_SHARE, np.maximum(voiced, DIP), 0.0)
     # Between syllables pitch glides to the next one's beginning, as the folds do not jump.
     knots = np.stack([said.start, said.stop], axis=1).ravel()
@@ -145,7 +152,7 @@ def synthesise(rng: np.random.Generator, who: Speaker, said: Syllables, samples:
 
 
 def even(sound: np.ndarray, seconds: float = 0.8) -> np.ndarray:
-    """`(samples,)` -> the same sound with its running level (Gaussian window) brought to 1: level tells nothing."""
+    """`(samples,)` -> the same sound with its running level (Gaussian window) brought to 1."""
     step = 512
     blocks = np.pad(sound, (0, -len(sound) % step)).reshape(-1, step)
     power = gaussian_filter1d(
@@ -157,7 +164,7 @@ def even(sound: np.ndarray, seconds: float = 0.8) -> np.ndarray:
 
 
 def _beats(rng: np.random.Generator, rate_hz: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and lengths of syllables at a varying rate `(frames,)`, in phrases with short pauses between them."""
+    """Starts and lengths of syllables at a varying rate `(frames,)`, in phrases between short pauses."""
     starts, lengths = [], []
     now, phrase = rng.uniform(0, 0.3), rng.uniform(1.6, 3.2)
     while now < seconds:
@@ -173,7 +180,7 @@ def _beats(rng: np.random.Generator, rate_hz: np.ndarray, seconds: float) -> tup
 
 
 def _pulses(pitch_hz: np.ndarray) -> np.ndarray:
-    """`(samples,)` pitch -> pulse train of `HARMONICS` equal harmonics, read from a table so that nothing aliases."""
+    """`(samples,)` pitch -> pulse train of `HARMONICS` equal harmonics, from a table: nothing aliases."""
     turn = np.arange(_TABLE) / _TABLE
     table = np.cos(2 * np.pi * np.outer(np.arange(1, HARMONICS + 1), turn)).sum(axis=0).astype(np.float32)
     phase = np.cumsum(pitch_hz / RATE_HZ)
@@ -192,7 +199,7 @@ def _envelope(formants_hz: np.ndarray, tilt_db: np.ndarray) -> np.ndarray:
 
 
 def _microphone(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """`(hops, bins)` magnitude: colour of room and microphone, other in every clip and drifting as the speaker moves."""
+    """`(hops, bins)` magnitude: colour of room and microphone, drifting as the speaker moves."""
     octaves = np.log2(np.maximum(FREQS, 60) / 250)
     decibel = np.zeros((len(times), len(FREQS)), np.float32)
     frames = int(times[-1] * FRAME_HZ) + 2

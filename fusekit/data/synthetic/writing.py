@@ -1,4 +1,4 @@
-"""Makes the files of a demo corpus: one mp4 with a sound track per subject, labels, face boxes, and a manifest.
+"""Makes the files of a demo corpus: an mp4 with a sound track per subject, labels, boxes, a manifest.
 
     <folder>/manifest.csv                   clip, subject, session, split, face, voice, face_boxes, labels
     <folder>/about.json                     options and version
@@ -6,8 +6,8 @@
     <folder>/labels/s01.csv                 time_s, valence, arousal, then the schedules
     <folder>/boxes/s01.csv                  time_s, x0, y0, x1, y1; nan where the face is absent
 
-A folder is there whole or not at all. It is made beside its place under a lock, by processes of their own, and moved; what a
-killed maker left behind is removed by the next one.
+A folder is there whole or not at all. It is made beside its place under a lock, by processes of their own,
+and moved; what a killed maker left behind is removed by the next one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Progress = Callable[[int, int], None]
 
 
 def make(settings: DemoSettings, folder: Path, progress: Progress | None = None) -> None:
-    """Make the corpus at `folder` unless it is there already (also when another process is making it right now).
+    """Make the corpus at `folder` unless it is there; if another process is making it, wait for that.
 
     Raises:
         DataError: it cannot be written (disk full, no permission).
@@ -64,13 +64,15 @@ def make(settings: DemoSettings, folder: Path, progress: Progress | None = None)
                 os.rename(whole, folder)
     except OSError as error:
         raise DataError(
-            f"The demo corpus cannot be made in {folder.parent}: {error}. Free some space there, or let FUSEKIT_CACHE name "
-            "a folder that you can write to."
+            f"The demo corpus cannot be made in {folder.parent}: {error}. Free some space there, "
+            "or let FUSEKIT_CACHE name a folder that you can write to."
         ) from error
 
 
-def write_clip(clip: RenderedClip, folder: Path, progress: Callable[[int], None] = lambda frames: None) -> None:
-    """Write media, boxes and labels of one subject below `folder`; `progress` gets numbers of pictures written."""
+def write_clip(
+    clip: RenderedClip, folder: Path, progress: Callable[[int], None] = lambda frames: None
+) -> None:
+    """Write media, boxes and labels of one subject below `folder`; `progress` gets pictures written."""
     stem = name(clip.subject)
     for part in ("media", "boxes", "labels"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -104,19 +106,19 @@ def _fill(settings: DemoSettings, folder: Path, progress: Progress | None) -> No
 
 
 def _run_workers(settings: DemoSettings, folder: Path, progress: Progress | None) -> None:
-    """Share the subjects among processes. Plain child programs: they need no guard in the caller's main module."""
+    """Share the subjects among processes. Plain child programs need no guard in the caller's main."""
     count = max(1, min(WORKERS, os.cpu_count() or 1, settings.subjects))
     home = str(Path(fusekit.__file__).parents[1])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
     # OpenCV and BLAS would each start a thread per core, in every worker.
     env |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    jobs = []
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    jobs: list[subprocess.Popen[str]] = []
     try:
         for worker in range(count):
             subjects = list(range(worker, settings.subjects, count))
-            job = json.dumps({"settings": asdict(settings), "folder": str(folder), "subjects": subjects})
-            command = [sys.executable, "-P", "-m", "fusekit.data.synthetic.writing", job]
-            pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            task = json.dumps({"settings": asdict(settings), "folder": str(folder), "subjects": subjects})
+            command = [sys.executable, "-P", "-m", "fusekit.data.synthetic.writing", task]
             jobs.append(subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, **pipes))
         tally = _Tally(settings.subjects * settings.frames, progress)
         threads = [threading.Thread(target=tally.follow, args=(job.stdout,), daemon=True) for job in jobs]
@@ -160,6 +162,7 @@ def _write_media(path: Path, clip: RenderedClip, progress: Callable[[int], None]
         video.options = {"crf": "20", "preset": "ultrafast"}
         audio: Any = container.add_stream("aac", rate=RATE_HZ, layout="mono")
         audio.bit_rate = 112_000
+        audio.options = {"aac_coder": "fast"}  # the default coder takes longer than all the drawing
         for k, picture in enumerate(clip.pictures()):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = k
@@ -190,7 +193,7 @@ def _work(job: str) -> None:
     """What one child process does: its subjects, one after the other; a line per batch of pictures."""
 
     def report(frames: int) -> None:
-        # When the parent is gone the pipe is broken, and this process ends here instead of working on for nobody.
+        # When the parent is gone the pipe is broken, and this process ends here: nobody waits for it.
         sys.stdout.write(f"{frames}\n")
         sys.stdout.flush()
 

@@ -1,0 +1,1 @@
+"""Corpus adapters: each turns a published layout into clips."""
