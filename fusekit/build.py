@@ -6,7 +6,7 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -19,7 +19,9 @@ from fusekit.recipe.arguments import check_arguments
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
-FREEZABLE = ("encoder", "quadrant", "projector")
+# What each objective reads of a stage; a key that it would ignore is a fault.
+SUPERVISED_ONLY = ("windows", "freeze", "clip_grad")
+ADVERSARIAL_ONLY = ("frames_hz", "critic_steps", "gan", "lambdas", "augment")
 
 
 @dataclass
@@ -67,12 +69,14 @@ def _misfits(recipe: Recipe) -> list[str]:
                 f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an adversarial stage, and "
                 "the recipe has none. Add one, or use {name: classifier} or {name: none}."
             )
+    defaults = {f.name: f.default for f in fields(Stage)}
     for i, stage in enumerate(recipe.stages):
-        odd = [f for f in stage.freeze if f not in FREEZABLE]
-        if odd:
-            faults.append(
-                f"stages.{i}.freeze: cannot freeze {', '.join(odd)}; known: {', '.join(FREEZABLE)}."
-            )
+        ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY
+        faults += [
+            f"stages.{i}.{key}: objective {stage.objective} does not read it; take it out of stage '{stage.name}'."
+            for key in ignored
+            if getattr(stage, key) != defaults[key]
+        ]
     return faults
 
 

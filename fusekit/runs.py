@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from fusekit import build
 from fusekit.contracts import Clip, Corpus, Loss, Reader, Rejected
@@ -96,7 +97,7 @@ def load_data(
 def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:
     if not split.part(part):
         return f"the split has no {part} part ({split.how})."
-    reasons = "; ".join(f"{r.where}: {r.reason}" for r in rejected[:3]) or "none is in the corpus any more"
+    reasons = "; ".join(f"{r.where}: {r.reason.rstrip('.')}" for r in rejected[:3]) or "none is in the corpus any more"
     more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
     return f"no usable clip is left in the {part} part of the split ({split.how}). {reasons}{more}"
 
@@ -170,8 +171,6 @@ def train(
 
 
 def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader], runtime: Runtime) -> Model:
-    import torch
-
     torch.manual_seed(recipe.train.seed)
     model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(runtime.device)
     runtime.broadcast(model)
@@ -275,8 +274,6 @@ def _adversarial(
     weights: Any,
     runtime: Runtime,
 ) -> Objective:
-    import torch
-
     torch.manual_seed(recipe.train.seed + 1 + column)
     alone = build.solo(recipe, registry, model, modality).to(runtime.device)
     runtime.broadcast(alone)
@@ -407,10 +404,13 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     recipe = load_recipe(folder / "recipe.yaml")
     runtime = Runtime(device, recipe.train.precision)
     readers = build.build_readers(recipe, registry)
-    model = _fresh_model(recipe, registry, readers, runtime)
-    tensors, _ = load_checkpoint(folder / "checkpoints" / "best.safetensors")
-    load_weights(model, without_prefix("model", tensors), str(folder / "checkpoints" / "best.safetensors"))
-    return Run(folder, recipe, registry, runtime, readers, model.eval())
+    path = folder / "checkpoints" / "best.safetensors"
+    tensors, _ = load_checkpoint(path)
+    # On the meta device: no weights are drawn, and none are fetched from a hub, only to be replaced.
+    with torch.device("meta"):
+        model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
+    load_weights(model, without_prefix("model", tensors), str(path), assign=True)
+    return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval())
 
 
 def write_text(path: Path, text: str) -> None:

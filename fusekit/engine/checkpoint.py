@@ -101,14 +101,28 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def load_weights(
+    module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False
+) -> None:
     """Load a state dict that must fit exactly.
 
+    Args:
+        assign: take the tensors over instead of copying into the module's, which may be on the meta device.
+
     Raises:
-        RunError: names or shapes differ; names the first of each.
+        RunError: names or shapes differ; says how many, and the first of each.
     """
     try:
-        module.load_state_dict(dict(tensors), strict=True)
+        module.load_state_dict(dict(tensors), strict=True, assign=assign)
     except RuntimeError as error:
-        first = str(error).strip().splitlines()[:2]
-        raise RunError(f"the weights in {where} do not fit this model: {' '.join(first)}") from error
+        own = module.state_dict()
+        odd = {
+            "missing": [k for k in own if k not in tensors],
+            "unknown": [k for k in tensors if k not in own],
+            "of another shape": [k for k in own if k in tensors and own[k].shape != tensors[k].shape],
+        }
+        said = [f"{len(names)} {what}, first '{names[0]}'" for what, names in odd.items() if names]
+        raise RunError(
+            f"the weights in {where} do not fit this model: {'; '.join(said) or error}. They are of another recipe "
+            "or another version of fusekit."
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from fusekit.batch import Batch, to_float
@@ -59,13 +60,17 @@ class Model(nn.Module):
         """`{m: (B, T, *raw)}`, `present (B, T, M)` -> `{m: Latent}` of N = B*T rows: what stage 2 caches."""
         found = {}
         for i, m in enumerate(self.names):
-            x = to_float(inputs[m].flatten(0, 1))
+            x = to_float(rearrange(inputs[m], "b t ... -> (b t) ..."))
             found[m] = self.branches[m].latent(_blank(x, present[..., i]))
         return found
 
     def features(self, latents: Mapping[str, Latent], shape: tuple[int, int]) -> dict[str, Tensor]:
         """Latents of N = B*T rows -> `{m: (B, T, D_m)}`, `shape` = (B, T)."""
-        return {m: self.branches[m].projector(latents[m]).unflatten(0, shape) for m in self.names}
+        b, t = shape
+        return {
+            m: rearrange(self.branches[m].projector(latents[m]), "(b t) d -> b t d", b=b, t=t)
+            for m in self.names
+        }
 
     def sequence(
         self,
