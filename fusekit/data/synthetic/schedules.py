@@ -25,6 +25,14 @@ DAMAGE_SHARE, ABSENT_SHARE = 0.18, 0.05
 MIN_DAMAGE_S, MAX_DAMAGE_S = 3.04, 4.4
 MIN_ABSENT_S, MAX_ABSENT_S = 1.0, 5.0
 MIN_GAP_S = 0.4
+_FIRST = (
+    ("face", False),
+    ("voice", False),
+    ("voice", True),
+    ("face", False),
+    ("voice", False),
+    ("face", True),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,11 @@ def plan(rng: np.random.Generator, frames: int, split: str, place: int) -> list[
         ]
         what += [(modality, "absent", 0)] * absent
     lengths = _lengths(rng, [strength == 0 for _, _, strength in what], frames)
+    # The first stretch is dealt too, so that the clips' beginnings are as damaged as the rest of them.
+    first, away = _FIRST[place % len(_FIRST)]
     order = rng.permutation(len(what))
+    order = np.array(sorted(order, key=lambda k: what[k][0] != first or (what[k][2] == 0) != away))
+    order[1:] = rng.permutation(order[1:])
     gap = math.ceil(MIN_GAP_S * FRAME_HZ)
     slack = frames - sum(lengths) - gap * (len(what) + 1)
     cuts = np.floor(np.cumsum(rng.dirichlet(np.full(len(what) + 1, 3.0))) * slack).astype(int)

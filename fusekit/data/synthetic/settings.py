@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the content changes: it is part of the folder's name."""
 
 FRAME_HZ = 12.5
