@@ -81,7 +81,7 @@ def _opened(path: Path) -> Iterator[InputContainer]:
             yield container
     except (av.error.FFmpegError, UnicodeDecodeError) as fault:
         raise DataError(
-            f"{path}: cannot be decoded ({type(fault).__name__}: {fault}). "
+            f"{path}: cannot be decoded ({getattr(fault, 'strerror', None) or fault}). "
             "The file is damaged, cut short, or not a video or sound file: replace it or remove its row."
         ) from fault
 

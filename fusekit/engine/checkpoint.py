@@ -123,6 +123,6 @@ def load_weights(
         }
         said = [f"{len(names)} {what}, first '{names[0]}'" for what, names in odd.items() if names]
         raise RunError(
-            f"the weights in {where} do not fit this model: {'; '.join(said) or error}. They are of another recipe "
-            "or another version of fusekit."
+            f"the weights in {where} do not fit this model: {'; '.join(said) or error}. They are of another "
+            "recipe or another version of fusekit."
         ) from error

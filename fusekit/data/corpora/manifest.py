@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fusekit.contracts import Clip, Corpus, Rejected
 from fusekit.data.manifest import read_manifest
+from fusekit.errors import DataError
 
 
 class ManifestCorpus(Corpus):
@@ -21,6 +22,11 @@ class ManifestCorpus(Corpus):
         self._read = 0
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        if not self.path.is_file():
+            raise DataError(
+                f"{self.path}: no such file. Set corpus.path to your manifest; it is looked for from the "
+                f"folder you are in, {Path.cwd()}."
+            )
         manifest = read_manifest(self.path, modalities, dims)
         self.label_range = manifest.label_range
         self._read = len(manifest.clips)
