@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -218,11 +219,9 @@ CODE = """\
 @pytest.mark.parametrize("code", CODE)
 def test_yaml_never_runs_code(shop: Any, code: str) -> None:
     Path("evil.yaml").write_text(f"name: {code}\n" + Path("tiny.yaml").read_text())
-    for words in (
-        ("check", "evil.yaml"),
-        ("train", "evil.yaml", "--run", "run"),
-        ("check", "tiny.yaml", f"name={code}"),
-    ):
+    commands = ("check evil.yaml", "train evil.yaml --run run", "check tiny.yaml")
+    for words in [command.split() for command in commands]:
+        words += [f"name={code}"] if "tiny.yaml" in words else []
         said = shop.fault(*words)
         assert "evil.yaml" in said or "override" in said
     assert not Path("ran").exists()
@@ -231,9 +230,8 @@ def test_yaml_never_runs_code(shop: Any, code: str) -> None:
 
 def test_a_bomb_of_aliases_does_not_go_off(shop: Any) -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [
-        f"{n}: &{n} [{', '.join([f'*{p}'] * 9)}]" for p, n in zip("abcdefghij", "bcdefghijk", strict=True)
-    ]
+    for before, name in pairwise("abcdefghijk"):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
     Path("bomb.yaml").write_text("\n".join(lines))
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
@@ -278,13 +276,17 @@ def copy_of(trained: SimpleNamespace) -> Path:
     return Path("run")
 
 
+def best(run: Path) -> Path:
+    return run / "checkpoints" / "best.safetensors"
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], list[tuple[str, ...]], str]] = {
     "best cut short": (
-        lambda run: cut(run / "checkpoints" / "best.safetensors"),
+        lambda run: cut(best(run)),
         [("evaluate", "run"), ("predict", "run", "corpus/media/a1.mp4")],
         "the checkpoint 'run/checkpoints/best.safetensors' cannot be read",
     ),
@@ -299,16 +301,14 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], list[tuple[str, ...]], str]] = {
         "it is damaged or no checkpoint",
     ),
     "last is another file": (
-        lambda run: shutil.copy(
-            run / "checkpoints" / "best.safetensors", run / "checkpoints" / "last.safetensors"
-        ),
+        lambda run: shutil.copy(best(run), run / "checkpoints" / "last.safetensors"),
         [("train", "--resume", "run")],
         "holds weights alone, no state to go on from",
     ),
     "weights of another model": (
-        lambda run: save_file({"model.x": np.zeros(3)}, run / "checkpoints" / "best.safetensors"),
+        lambda run: save_file({"model.x": np.zeros(3)}, best(run)),
         [("evaluate", "run")],
-        " missing, first 'branches.face.encoder.encoder.0.0.weight'; 1 unknown, first 'x'. They are of another",
+        " missing, first 'branches.face.encoder.encoder.0.0.weight'; 1 unknown, first 'x'. They are of",
     ),
     "split is no JSON": (
         lambda run: (run / "splits.json").write_text("{"),
@@ -336,7 +336,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], list[tuple[str, ...]], str]] = {
         "run/recipe.yaml",
     ),
     "never finished": (
-        lambda run: (run / "checkpoints" / "best.safetensors").unlink(),
+        lambda run: best(run).unlink(),
         [("evaluate", "run"), ("predict", "run", "corpus/media/a1.mp4")],
         "the run 'run' has not finished; go on with `fusekit train --resume run`.",
     ),
@@ -360,7 +360,7 @@ def test_a_damaged_run_says_what_to_do(shop: Any, trained: SimpleNamespace, what
 def test_a_lost_best_checkpoint_is_made_again(shop: Any, trained: SimpleNamespace) -> None:
     """As the message about a damaged one promises."""
     run = copy_of(trained)
-    (run / "checkpoints" / "best.safetensors").unlink()
+    best(run).unlink()
     assert shop.run("train", "--resume", "run").exit_code == 0
     ours, theirs = (load_file(f / "checkpoints" / "best.safetensors") for f in (run, trained.folder))
     assert ours.keys() == theirs.keys()
@@ -457,7 +457,7 @@ def _own_mounts() -> list[str] | None:
 
 
 def test_a_disk_that_is_really_full(shop: Any, trained: SimpleNamespace) -> None:
-    """A file system of its own, too small for two checkpoints at once (the old one stays until the new is whole)."""
+    """A file system of its own, too small for two checkpoints at once (the old one stays until then)."""
     mounts = _own_mounts()
     if mounts is None:
         pytest.skip("file systems cannot be mounted here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 TRAIN = ("train", "tiny.yaml", "--run", "run", "--device", "cpu")
-LINES = 8  # of the journal of a whole run
+LINES = 16  # of the journal of a whole run
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
@@ -54,9 +55,8 @@ def same_as_uninterrupted(run: Path, whole: Path) -> None:
 def test_a_killed_process_loses_nothing(shop: Any, trained: SimpleNamespace) -> None:
     """Killed in the first stage, then in the second; gone on with by a process of its own, as a user does."""
     process = shop.process(*TRAIN)
-    _, done = stop(process, signal.SIGKILL, after=3)
+    stop(process, signal.SIGKILL, after=3)
     assert process.returncode == -signal.SIGKILL
-    assert done < 6
     assert not Path("run/checkpoints/best.safetensors").exists()
     process = shop.process("train", "--resume", "run", "--device", "cpu")
     stop(process, signal.SIGKILL, after=6)
@@ -83,9 +83,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(shop: Any, trained: SimpleNamespace)
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_process_killed_before_its_first_checkpoint_starts_anew(
-    shop: Any, trained: SimpleNamespace
-) -> None:
+def test_a_process_killed_at_its_very_beginning(shop: Any, trained: SimpleNamespace) -> None:
     process = shop.process(*TRAIN)
     deadline = time.monotonic() + 120
     while not Path("run/recipe.yaml").exists():  # the last file that a run begins with
@@ -93,15 +91,12 @@ def test_a_process_killed_before_its_first_checkpoint_starts_anew(
         time.sleep(0.001)
     process.kill()
     process.communicate(timeout=60)
-    assert not Path("run/checkpoints/last.safetensors").exists()
     assert shop.run("train", "--resume", "run", "--device", "cpu").exit_code == 0
     same_as_uninterrupted(Path("run"), trained.folder)
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_finished_run_is_only_scored_again(shop: Any, trained: SimpleNamespace) -> None:
-    import shutil
-
     shutil.copytree(trained.folder, "run")
     result = shop.run("train", "--resume", "run", "--device", "cpu")
     assert result.exit_code == 0, result.output
