@@ -53,6 +53,8 @@ def _split(values: Values) -> Broken:
 
 def _stage(values: Values) -> Broken:
     yield from _words("name", [values["name"]] if "name" in values else [])
+    if values.get("name") in ("best", "last"):  # what a stage leaves is a checkpoint of its name
+        yield "name", f"'{values['name']}' is the name of another checkpoint of a run; choose another"
     yield from _at_least("epochs", values, 0)
     for key in ("batch_size", "critic_steps", "validate_every"):
         yield from _at_least(key, values, 1)

@@ -187,6 +187,7 @@ OVERRIDES = {
     "fusion.gat=vector": "fusion.gat: 'gmu' has no argument 'gat'. Did you mean 'gate'?",
     "stages.latent.epochs=many": "stages.0.epochs: expected int, found 'many'",
     "modalities.face.reader.size=big": "modalities.face.reader.size: expected int, found 'big'",
+    "stages.latent.name=last": "stages.0.name: 'last' is the name of another checkpoint",
     "fusion=gmuu": "no fusion named 'gmuu'",
     "stages.latent.loss=aff": "no loss named 'aff'. Did you mean 'afc'?",
     "preset=table11": "it cannot be trained",

@@ -18,24 +18,25 @@ TWO = ("--device", "cpu", "--devices", "2")
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_two_processes_train_what_one_does(shop: Any) -> None:
-    words = ("stages.latent.epochs=0", "train.presence_dropout=0.3")
+    words = ("stages.latent.epochs=1", "train.presence_dropout=0.3")
     process = shop.process("train", "tiny.yaml", *words, "--run", "two", *TWO)
     one = shop.train(*words, run="one")
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert stderr.count("sequence 4 steps epoch 6/6") == 1  # one of them speaks
     assert "next: fusekit evaluate two --final" in stdout
-    for name in ("best", "last"):
+    for name in ("latent", "best", "last"):
         ours, theirs = (load_file(Path(f, "checkpoints", f"{name}.safetensors")) for f in ("two", one))
         assert ours.keys() == theirs.keys()
         apart = {k: float(np.abs(ours[k] - theirs[k]).max()) for k in theirs if theirs[k].size}
         assert max(apart.values()) < 1e-5, max(apart, key=apart.__getitem__)
     texts = [Path(f, "metrics.jsonl").read_text() for f in ("two", "one")]
     journals = [[json.loads(line) for line in text.splitlines()] for text in texts]
-    assert len(journals[0]) == len(journals[1]) == 12
+    assert len(journals[0]) == len(journals[1]) == 14
     for ours, theirs in zip(*journals, strict=True):
         assert ours["step"] == theirs["step"]
-        assert ours["train"]["loss"] == pytest.approx(theirs["train"]["loss"], abs=1e-5)
+        for name in {"loss", "p", "d_affect"} & theirs["train"].keys():  # of the global batch
+            assert ours["train"][name] == pytest.approx(theirs["train"][name], abs=1e-4)
 
 
 @pytest.mark.slow
