@@ -30,7 +30,9 @@ from fusekit.recipe.load import load as load_recipe
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ravdess", type=Path, help="folder of the one-actor excerpt")
     parser.add_argument("--stage1-epochs", type=int, default=6)
     parser.add_argument("--stage2-epochs", type=int, default=60)
@@ -47,18 +49,35 @@ def main() -> None:
     corpus = build.build_corpus(recipe, registry)
     clips, _ = corpus.load(tuple(readers), recipe.target.dims)
     # One performance per emotion, or the first clips.
-    chosen = {str(c.labels.extra["emotion"][0]): c for c in clips if "emotion" in c.labels.extra} if args.ravdess else {}
+    chosen = (
+        {str(c.labels.extra["emotion"][0]): c for c in clips if "emotion" in c.labels.extra}
+        if args.ravdess
+        else {}
+    )
     clips = list(chosen.values())[:8] or clips[:8]
     streams, bad = prepare_clips(clips, readers, PreparedStore())
     assert not bad, bad
-    steps, _ = build_steps(clips, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range)
+    steps, _ = build_steps(
+        clips, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
+    )
     if not args.ravdess:
-        steps = [replace(s, times=s.times[:100], target=s.target[:100], known=s.known[:100], quadrant=s.quadrant[:100],
-                         present=s.present[:100]) for s in steps]
+        steps = [
+            replace(
+                s,
+                times=s.times[:100],
+                target=s.target[:100],
+                known=s.known[:100],
+                quadrant=s.quadrant[:100],
+                present=s.present[:100],
+            )
+            for s in steps
+        ]
     print(f"{len(steps)} clips, {sum(map(len, steps))} steps of {recipe.target.step_hz} Hz")
 
     torch.manual_seed(0)
-    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(runtime.device)
+    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(
+        runtime.device
+    )
     loss = build.build_loss(recipe.stages[0], registry)
     curve: list[tuple[str, float]] = []
 
@@ -74,21 +93,47 @@ def main() -> None:
             curve.append((name, score))
             if epoch % 5 == 4 or epoch == epochs - 1:
                 shown = " ".join(f"{k} {float(v):.2f}" for k, v in losses.items())
-                print(f"{name} epoch {epoch + 1}: training CCC {score:.3f}  {shown}  ({time.time() - started:.0f} s)")
+                print(
+                    f"{name} epoch {epoch + 1}: training CCC {score:.3f}  {shown}  ({time.time() - started:.0f} s)"
+                )
 
     for m in model.names:
         solo = build.solo(recipe, registry, model, m).to(runtime.device)
         settings = AdversarialSettings(batch_size=32, lr=5e-4, betas=(0.5, 0.999))
         damage = build.build_degradations(recipe, registry)[m]
         windows = Windows(steps, 1)
-        run(f"stage 1 {m}", Adversarial(solo, windows, windows, loss, settings, runtime, rngs, recipe.target.dims,
-                                        degradation=damage), args.stage1_epochs)
+        run(
+            f"stage 1 {m}",
+            Adversarial(
+                solo, windows, windows, loss, settings, runtime, rngs, recipe.target.dims, degradation=damage
+            ),
+            args.stage1_epochs,
+        )
     cache = LatentCache(model, steps, runtime)
     for window in (2, 4, 8):
-        settings2 = SupervisedSettings(batch_size=32, lr=1e-3, betas=(0.9, 0.999), freeze=("encoder", "quadrant"),
-                                       presence_dropout=0.0, steps=window)
-        run(f"stage 2, {window} steps", Supervised(model, Windows(steps, window), (cache, cache), steps, loss, settings2,
-                                                   runtime, rngs, recipe.target.dims), args.stage2_epochs // 3)
+        settings2 = SupervisedSettings(
+            batch_size=32,
+            lr=1e-3,
+            betas=(0.9, 0.999),
+            freeze=("encoder", "quadrant"),
+            presence_dropout=0.0,
+            steps=window,
+        )
+        run(
+            f"stage 2, {window} steps",
+            Supervised(
+                model,
+                Windows(steps, window),
+                (cache, cache),
+                steps,
+                loss,
+                settings2,
+                runtime,
+                rngs,
+                recipe.target.dims,
+            ),
+            args.stage2_epochs // 3,
+        )
 
     import matplotlib
 

@@ -17,7 +17,17 @@ import numpy as np
 from fusekit import __version__
 from fusekit.contracts import Clip
 
-PACKAGES = ("torch", "timm", "numpy", "av", "librosa", "soundfile", "opencv-python-headless", "accelerate", "safetensors")
+PACKAGES = (
+    "torch",
+    "timm",
+    "numpy",
+    "av",
+    "librosa",
+    "soundfile",
+    "opencv-python-headless",
+    "accelerate",
+    "safetensors",
+)
 
 
 def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[str]) -> dict[str, Any]:
@@ -67,6 +77,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         # An installed copy may lie inside some other project's checkout: only our own counts.
         if not Path(git("rev-parse", "--show-toplevel"), "fusekit", "provenance.py").exists():
             return None
-        return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--untracked-files=no"))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "modified": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.CalledProcessError):
         return None

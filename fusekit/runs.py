@@ -22,7 +22,13 @@ from fusekit.data.steps import ClipSteps, build_steps, shuffle_labels
 from fusekit.data.store import PreparedStore, prepare_clips
 from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
-from fusekit.engine.checkpoint import load_checkpoint, load_weights, save_checkpoint, with_prefix, without_prefix
+from fusekit.engine.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
 from fusekit.engine.latents import LatentCache
 from fusekit.engine.loop import fit
 from fusekit.engine.objective import Objective, Phase
@@ -69,12 +75,18 @@ def load_data(
     columns = {m: v.source or m for m, v in recipe.modalities.items()}
     clips, rejected = corpus.load(sorted(set(columns.values())), recipe.target.dims)
     clips = [
-        replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources}) for c in clips
+        replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources})
+        for c in clips
     ]
     s = recipe.split
     if split is None:
         split = folds.assign(
-            clips, folds=s.folds, fold=s.fold, validation=s.validation, seed=s.seed, subject_dependent=s.subject_dependent
+            clips,
+            folds=s.folds,
+            fold=s.fold,
+            validation=s.validation,
+            seed=s.seed,
+            subject_dependent=s.subject_dependent,
         )
     else:
         folds.verify(split, clips)
@@ -97,7 +109,10 @@ def load_data(
 def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:
     if not split.part(part):
         return f"the split has no {part} part ({split.how})."
-    reasons = "; ".join(f"{r.where}: {r.reason.rstrip('.')}" for r in rejected[:3]) or "none is in the corpus any more"
+    reasons = (
+        "; ".join(f"{r.where}: {r.reason.rstrip('.')}" for r in rejected[:3])
+        or "none is in the corpus any more"
+    )
     more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
     return f"no usable clip is left in the {part} part of the split ({split.how}). {reasons}{more}"
 
@@ -166,13 +181,17 @@ def train(
         going_on = resume and (folder / "last.safetensors").exists()
         fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
     if runtime.is_main:
-        save_checkpoint(folder / "best.safetensors", with_prefix("model", model.state_dict()), {"recipe": recipe.name})
+        save_checkpoint(
+            folder / "best.safetensors", with_prefix("model", model.state_dict()), {"recipe": recipe.name}
+        )
     runtime.wait()
 
 
 def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader], runtime: Runtime) -> Model:
     torch.manual_seed(recipe.train.seed)
-    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(runtime.device)
+    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(
+        runtime.device
+    )
     runtime.broadcast(model)
     return model
 
@@ -195,7 +214,9 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -
         )
     tensors, _ = load_checkpoint(path)
     for m in model.names:
-        load_weights(model.branches[m], without_prefix(f"model.branches.{m}", tensors), f"{path} for modality {m}")
+        load_weights(
+            model.branches[m], without_prefix(f"model.branches.{m}", tensors), f"{path} for modality {m}"
+        )
 
 
 def _remembered(run_dir: Path) -> Path | None:
@@ -238,7 +259,9 @@ def plan(
     weights = None
     if recipe.train.weighting != "none":
         fitted = FrequencyWeights.fit(
-            np.concatenate([s.target for s in steps]), np.concatenate([s.known for s in steps]), recipe.train.weighting
+            np.concatenate([s.target for s in steps]),
+            np.concatenate([s.known for s in steps]),
+            recipe.train.weighting,
         )
         weights = fitted.weights
     caches: dict[str, tuple[LatentCache, LatentCache]] = {}
@@ -248,12 +271,40 @@ def plan(
         every = stage.validate_every
         if stage.objective == "adversarial":
             for column, m in enumerate(model.names):
-                make = partial(_adversarial, recipe, registry, stage, number, model, data, steps, m, column, loss, weights, runtime)
-                phases.append(Phase(f"{stage.name} {m}", stage.name, stage.objective, 1, stage.epochs, every, make))
+                make = partial(
+                    _adversarial,
+                    recipe,
+                    registry,
+                    stage,
+                    number,
+                    model,
+                    data,
+                    steps,
+                    m,
+                    column,
+                    loss,
+                    weights,
+                    runtime,
+                )
+                phases.append(
+                    Phase(f"{stage.name} {m}", stage.name, stage.objective, 1, stage.epochs, every, make)
+                )
         else:
             for window in stage.windows:
                 make = partial(
-                    _supervised, recipe, stage, number, window, model, data, steps, loss, weights, runtime, caches, progress
+                    _supervised,
+                    recipe,
+                    stage,
+                    number,
+                    window,
+                    model,
+                    data,
+                    steps,
+                    loss,
+                    weights,
+                    runtime,
+                    caches,
+                    progress,
                 )
                 name = f"{stage.name} {window} steps"
                 phases.append(Phase(name, stage.name, stage.objective, window, stage.epochs, every, make))
@@ -336,7 +387,9 @@ def _supervised(
         caches.clear()
         caches[stage.name] = (
             LatentCache(model, steps, runtime, progress=progress.counter("latents, training")),
-            LatentCache(model, data.steps["validation"], runtime, progress=progress.counter("latents, validation")),
+            LatentCache(
+                model, data.steps["validation"], runtime, progress=progress.counter("latents, validation")
+            ),
         )
     quadrants = np.concatenate([s.quadrant for s in steps])
     return Supervised(
@@ -398,7 +451,9 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
         RunError: there is no run, or it has no weights yet.
     """
     if not (folder / "recipe.yaml").is_file():
-        raise RunError(f"'{folder}' is no run: it has no recipe.yaml. Runs are made by `fusekit train RECIPE --run DIR`.")
+        raise RunError(
+            f"'{folder}' is no run: it has no recipe.yaml. Runs are made by `fusekit train RECIPE --run DIR`."
+        )
     if not (folder / "checkpoints" / "best.safetensors").is_file():
         raise RunError(f"the run '{folder}' has not finished; go on with `fusekit train --resume {folder}`.")
     recipe = load_recipe(folder / "recipe.yaml")

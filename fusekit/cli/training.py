@@ -42,7 +42,9 @@ def train(
     branches_from: Annotated[
         Path | None,
         typer.Option(
-            "--branches-from", metavar="RUN", help="Take the trained first stage of RUN instead of training it again."
+            "--branches-from",
+            metavar="RUN",
+            help="Take the trained first stage of RUN instead of training it again.",
         ),
     ] = None,
     plugin: Plugins = None,

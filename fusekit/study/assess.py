@@ -46,7 +46,9 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     read_at = None
     if final:
         if not run.split().test:
-            raise RunError(f"the split of '{run.folder}' has no test part ({run.split().how}); there is nothing final to read.")
+            raise RunError(
+                f"the split of '{run.folder}' has no test part ({run.split().how}); there is nothing final to read."
+            )
         read_at = _record_look(run)
         parts.append("test")
     data = run.data(["train", *parts])
@@ -69,9 +71,13 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
         if separation is not None:
             metrics[part]["gate"] = separation
         if run.recipe.evaluation.states == "last":
-            metrics["also"][f"{part}_carry"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
+            metrics["also"][f"{part}_carry"] = score_clips(
+                data.steps[part], found[part][1], run.recipe.target.dims
+            )
         else:
-            metrics["also"][f"{part}_last"] = score_clips(data.steps[part], found[part][1], run.recipe.target.dims)
+            metrics["also"][f"{part}_last"] = score_clips(
+                data.steps[part], found[part][1], run.recipe.target.dims
+            )
     if final:
         metrics["test"]["read_at"] = read_at
     else:
@@ -209,7 +215,8 @@ def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str
         for clip in clips:
             every = np.arange(len(clip))
             pooled = [
-                baselines.pooled_features(clip.inputs(m, every), data.readers[m].medium) for m in run.model.names
+                baselines.pooled_features(clip.inputs(m, every), data.readers[m].medium)
+                for m in run.model.names
             ]
             blocks.append(baselines.join_features(pooled, clip.present))
             labels.append(np.where(clip.known, clip.target, np.nan))
@@ -238,15 +245,23 @@ def _table(run: Run, data: Data, found: dict[str, list[ClipPrediction]], parts: 
             n = len(clip)
             true = unscale(np.where(clip.known, clip.target, np.nan), data.corpus.label_range)
             said = unscale(f.prediction, data.corpus.label_range)
-            row: dict[str, Any] = {"clip": np.full(n, clip.clip.id, object), "subject": np.full(n, clip.clip.subject, object)}
+            row: dict[str, Any] = {
+                "clip": np.full(n, clip.clip.id, object),
+                "subject": np.full(n, clip.clip.subject, object),
+            }
             row["time_s"] = np.round(clip.times, 6)
             row |= {dim: said[:, k] for k, dim in enumerate(run.recipe.target.dims)}
             row |= {f"{dim}_true": true[:, k] for k, dim in enumerate(run.recipe.target.dims)}
             if "gate" in f.trace:
                 row |= {f"gate_{m}": f.trace["gate"][:, i] for i, m in enumerate(run.model.names)}
             if "attention" in f.trace:
-                row |= {f"attention_{k + 1}": f.trace["attention"][:, k] for k in range(f.trace["attention"].shape[1])}
-            row |= {f"present_{m}": clip.present[:, i].astype(np.int64) for i, m in enumerate(run.model.names)}
+                row |= {
+                    f"attention_{k + 1}": f.trace["attention"][:, k]
+                    for k in range(f.trace["attention"].shape[1])
+                }
+            row |= {
+                f"present_{m}": clip.present[:, i].astype(np.int64) for i, m in enumerate(run.model.names)
+            }
             row["split"] = np.full(n, part, object)
             row |= {k: v for k, v in clip.extra.items() if k not in row}
             pieces.append(row)
@@ -257,7 +272,9 @@ def _table(run: Run, data: Data, found: dict[str, list[ClipPrediction]], parts: 
 def _stack(columns: list[Any], pieces: list[dict[str, Any]]) -> np.ndarray:
     text = any(c is not None and np.asarray(c).dtype.kind in "OUS" for c in columns)
     filled = [
-        np.full(len(p["time_s"]), "" if text else np.nan, object if text else float) if c is None else np.asarray(c)
+        np.full(len(p["time_s"]), "" if text else np.nan, object if text else float)
+        if c is None
+        else np.asarray(c)
         for c, p in zip(columns, pieces, strict=True)
     ]
     return np.concatenate([f.astype(object) for f in filled] if text else filled)
@@ -265,7 +282,11 @@ def _stack(columns: list[Any], pieces: list[dict[str, Any]]) -> np.ndarray:
 
 def _kinds(clips: Sequence[ClipSteps]) -> set[str]:
     return {
-        str(kind) for c in clips for name, column in c.extra.items() if name.endswith("_kind") for kind in np.unique(column.astype(str))
+        str(kind)
+        for c in clips
+        for name, column in c.extra.items()
+        if name.endswith("_kind")
+        for kind in np.unique(column.astype(str))
     }
 
 

@@ -56,7 +56,8 @@ def gate_separation(table: Table, seen_kinds: Collection[str] = ()) -> dict[str,
         result["auc_by_strength"][str(s)] = auc(gate[rows[second]], gate[rows[first]])
     if all(f"{m}_kind" in table for m in names):
         unseen = {
-            m: both & (strength[m] > 0) & ~np.isin(table[f"{m}_kind"].astype(str), sorted(seen_kinds)) for m in names
+            m: both & (strength[m] > 0) & ~np.isin(table[f"{m}_kind"].astype(str), sorted(seen_kinds))
+            for m in names
         }
         for m in names:
             note(f"{m}_unseen", unseen[m])

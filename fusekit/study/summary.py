@@ -32,13 +32,21 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
                 style = "bold" if i == 0 else ""
                 table.add_column(head, justify="right", style=style, min_width=width, no_wrap=True)
         for metric in METRICS:
-            table.add_row(metric.upper(), *(_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean")))
+            table.add_row(
+                metric.upper(), *(_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean"))
+            )
         console.print(table)
         if "gate" in own:
             gate = own["gate"]
             by = ", ".join(f"{_cell(v)} at strength {k}" for k, v in gate["auc_by_strength"].items())
-            unseen = f"; {_cell(gate['auc_unseen'])} on kinds of damage unseen in training" if "auc_unseen" in gate else ""
-            console.print(f"  gate, AUC of one modality's damage against the other's: {by}{unseen}", highlight=False)
+            unseen = (
+                f"; {_cell(gate['auc_unseen'])} on kinds of damage unseen in training"
+                if "auc_unseen" in gate
+                else ""
+            )
+            console.print(
+                f"  gate, AUC of one modality's damage against the other's: {by}{unseen}", highlight=False
+            )
         if "clip_quadrant" in own:
             q = own["clip_quadrant"]
             console.print(
@@ -46,7 +54,9 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
                 f"({q['n']} clips, {q['left_out']} without a quadrant left out, labels permuted {q['permuted']})",
                 highlight=False,
             )
-    notes = [f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, {metrics['steps']} steps"]
+    notes = [
+        f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, {metrics['steps']} steps"
+    ]
     if "read_at" in metrics.get("test", {}):
         notes.append(f"test labels read at {metrics['test']['read_at']}")
     if metrics.get("subject_dependent"):
@@ -54,7 +64,9 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
     if metrics.get("shuffled_labels"):
         notes.append("CONTROL: trained on shuffled labels")
     if str(metrics.get("corpus", "")).startswith("demo"):
-        notes.append("synthetic corpus: these scores say that the parts work, not how well people's affect is read")
+        notes.append(
+            "synthetic corpus: these scores say that the parts work, not how well people's affect is read"
+        )
     for note in notes:
         console.print(f"  {note}", style="dim", highlight=False)
 
