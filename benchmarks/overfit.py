@@ -1,7 +1,7 @@
 """Can the whole chain learn at all? Overfit 8 clips through readers, stage 1 and stage 2, and show the curve.
 
     python benchmarks/overfit.py --ravdess DIR     8 performances, one value per clip
-    python benchmarks/overfit.py                   8 clips of 16 s from the synthetic corpus, continuous labels
+    python benchmarks/overfit.py                   8 clips of 16 s of the synthetic corpus, continuous labels
 
 Training CCC on the training clips themselves: a check of the plumbing, not a result.
 """
@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 
 from fusekit import build
-from fusekit.data.labels import FrequencyWeights  # noqa: F401 - the weighting is off here: eight clips have few bins
 from fusekit.data.sampling import sample_rngs
 from fusekit.data.steps import build_steps
 from fusekit.data.store import PreparedStore, prepare_clips
@@ -93,9 +92,8 @@ def main() -> None:
             curve.append((name, score))
             if epoch % 5 == 4 or epoch == epochs - 1:
                 shown = " ".join(f"{k} {float(v):.2f}" for k, v in losses.items())
-                print(
-                    f"{name} epoch {epoch + 1}: training CCC {score:.3f}  {shown}  ({time.time() - started:.0f} s)"
-                )
+                spent = time.time() - started
+                print(f"{name} epoch {epoch + 1}: training CCC {score:.3f}  {shown}  ({spent:.0f} s)")
 
     for m in model.names:
         solo = build.solo(recipe, registry, model, m).to(runtime.device)

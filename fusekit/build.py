@@ -45,7 +45,8 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
     """Load every class that the recipe names and hold its arguments against the class's signature.
 
     Raises:
-        RecipeError: every unknown component, unknown or ill-typed argument and ill-fitting combination at once.
+        RecipeError: every unknown component, unknown or ill-typed argument and ill-fitting combination at
+            once.
     """
     faults: list[str] = []
     for kind, component in recipe.components():
@@ -66,14 +67,16 @@ def _misfits(recipe: Recipe) -> list[str]:
     for name, modality in recipe.modalities.items():
         if modality.quadrant.name == "discriminator" and recipe.stages and not adversarial:
             faults.append(
-                f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an adversarial stage, and "
-                "the recipe has none. Add one, or use {name: classifier} or {name: none}."
+                f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an "
+                "adversarial stage, and the recipe has none. Add one, or use {name: classifier} or "
+                "{name: none}."
             )
     defaults = {f.name: f.default for f in fields(Stage)}
     for i, stage in enumerate(recipe.stages):
         ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY
         faults += [
-            f"stages.{i}.{key}: objective {stage.objective} does not read it; take it out of stage '{stage.name}'."
+            f"stages.{i}.{key}: objective {stage.objective} does not read it; "
+            f"take it out of stage '{stage.name}'."
             for key in ignored
             if getattr(stage, key) != defaults[key]
         ]
@@ -100,7 +103,7 @@ def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:
 
 
 def build_readers(recipe: Recipe, registry: Registry) -> dict[str, Reader]:
-    """`{modality: reader}` in the recipe's order; a reader that needs a detector gets it from the registry."""
+    """`{modality: reader}` in the recipe's order; one that needs a detector gets it from the registry."""
     readers: dict[str, Reader] = {}
     for name, modality in recipe.modalities.items():
         reader = make(registry, Kind.READER, modality.reader)
@@ -137,15 +140,19 @@ def build_loss(stage: Stage, registry: Registry) -> Loss:
 
 
 def build_model(recipe: Recipe, registry: Registry, raw_shapes: Mapping[str, tuple[int, ...]]) -> Model:
-    """The whole model on torch's default device; `raw_shapes` from the readers, every width from the part before."""
+    """The whole model on torch's default device.
+
+    `raw_shapes` come from the readers, every further width from the part before.
+    """
     branches: dict[str, Branch] = {}
     for name, modality in recipe.modalities.items():
         encoder = make(registry, Kind.ENCODER, modality.encoder, raw_shapes[name])
         quadrant = make(registry, Kind.QUADRANT, modality.quadrant, raw_shapes[name], encoder.out_shape)
         if quadrant.reads == "reconstruction" and not isinstance(encoder, DenoisingEncoder):
             raise RecipeError(
-                f"{modality.quadrant.where}: modalities.{name}.quadrant: {modality.quadrant.name} reads the reconstruction, but "
-                f"encoder {modality.encoder.name} does not decode. Use {{name: classifier}} or {{name: none}}."
+                f"{modality.quadrant.where}: modalities.{name}.quadrant: {modality.quadrant.name} reads the "
+                f"reconstruction, but encoder {modality.encoder.name} does not decode. "
+                "Use {name: classifier} or {name: none}."
             )
         projector = make(
             registry, Kind.PROJECTOR, modality.projector, encoder.out_shape, quadrant.conditioning
@@ -210,13 +217,14 @@ def _stage_faults(recipe: Recipe, model: Model, modality: str) -> list[str]:
     faults = []
     if not isinstance(branch.encoder, DenoisingEncoder):
         faults.append(
-            f"{at.encoder.where}: modalities.{modality}.encoder: objective adversarial needs an encoder that decodes, and "
-            f"{at.encoder.name} does not. Use {{name: denoising-generator}}, or train with objective supervised alone."
+            f"{at.encoder.where}: modalities.{modality}.encoder: objective adversarial needs an encoder that "
+            f"decodes, and {at.encoder.name} does not. Use {{name: denoising-generator}}, or train with "
+            "objective supervised alone."
         )
     if not branch.quadrant.critic:
         faults.append(
-            f"{at.quadrant.where}: modalities.{modality}.quadrant: objective adversarial needs a head that tells real from "
-            f"fake, and {at.quadrant.name} does not. Use {{name: discriminator}}."
+            f"{at.quadrant.where}: modalities.{modality}.quadrant: objective adversarial needs a head that "
+            f"tells real from fake, and {at.quadrant.name} does not. Use {{name: discriminator}}."
         )
     return faults
 

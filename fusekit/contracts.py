@@ -1,7 +1,8 @@
 """The abstract bases that components implement and the small values that rooms exchange.
 
 A component is a class. What the builder knows (shapes, widths) comes as positional parameters; what a recipe
-may say comes as typed keyword-only parameters with defaults: that part of the signature is the recipe's schema.
+may say comes as typed keyword-only parameters with defaults: that part of the signature is the recipe's
+schema.
 Shapes: B batch, T steps, M modalities, K target dimensions, N = B*T rows.
 """
 
@@ -20,7 +21,7 @@ State = Mapping[str, Tensor]
 """Carried state of a causal part: leaves `(B, ...)` of fixed shape, so that one step exports."""
 
 Trace = dict[str, Tensor]
-"""What a part lets one look at: `gate (B, T, M)`, `attention (B, T, memory)` (newest state last, 0 where unused)."""
+"""What a part shows of itself: `gate (B, T, M)`, `attention (B, T, memory)` (newest last, 0 where unused)."""
 
 # ---------------------------------------------------------------- data
 
@@ -31,9 +32,10 @@ class Source:
 
     Attributes:
         path: a media file; for sound this may be a video file with a sound track.
-        boxes: CSV `time_s,x0,y0,x1,y1` of face boxes in pixels given by the corpus (tight landmark boxes, before the
-            reader's margin); None: the reader's detector finds them.
-        start_s, step_s: time of the first frame and spacing, where the corpus knows better than the container.
+        boxes: CSV `time_s,x0,y0,x1,y1` of face boxes in pixels given by the corpus (tight landmark boxes,
+            before the reader's margin); None: the reader's detector finds them.
+        start_s, step_s: time of the first frame and spacing, where the corpus knows better than the
+            container.
     """
 
     path: Path
@@ -50,7 +52,7 @@ class Labels:
         times: `(n,)` float64 seconds, increasing. A single entry is held over the whole clip.
         values: `(n, K)` float32, NaN where unknown.
         dims: names of the K columns.
-        quadrant: `(n,)` int64 quadrant given by the corpus itself, or None: derived from the values. -1: none.
+        quadrant: `(n,)` int64 quadrant given by the corpus itself, -1: none; or None: derived from `values`.
         extra: further columns `(n,)` that analyses use (e.g. schedules of damage).
     """
 
@@ -92,7 +94,7 @@ class Corpus(ABC):
 
     @abstractmethod
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
-        """Clips that have labels for `dims` and at least one of `modalities`, sorted by id; and what was left out.
+        """Clips with labels for `dims` and at least one of `modalities`, sorted by id; and what was left out.
 
         Raises:
             DataError: the corpus is not there, or no clip can be used.
@@ -134,7 +136,7 @@ class Reader(ABC):
 
     @abstractmethod
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
-        """`(T,)` seconds -> `(T,)` bool: was this modality recorded there (a face seen, no digital silence)."""
+        """`(T,)` seconds -> `(T,)` bool: is the modality recorded there (a face seen, no digital silence)."""
 
     @abstractmethod
     def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
@@ -145,15 +147,18 @@ class Detector(ABC):
     """Finds faces in a frame.
 
     Attributes:
-        to_tight: `(dx0, dy0, dx1, dy1)` in fractions of the detected box's width and height, added to its edges to reach
-            the tight box of the 68 landmarks that the spec's margin rule (4.1) starts from.
+        to_tight: `(dx0, dy0, dx1, dy1)` in fractions of the detected box's width and height, added to its
+            edges to reach the tight box of the 68 landmarks that the spec's margin rule (4.1) starts from.
     """
 
     to_tight: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 0.0, 0.0)
 
     @abstractmethod
     def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
-        """`(H, W, 3)` uint8 RGB -> `(n, 5)` float: x0, y0, x1, y1, score; best first. `near`: the last box, a hint."""
+        """`(H, W, 3)` uint8 RGB -> `(n, 5)` float: x0, y0, x1, y1, score; best first.
+
+        `near`: the last box, a hint.
+        """
 
 
 class Degradation(ABC):
@@ -161,7 +166,10 @@ class Degradation(ABC):
 
     @abstractmethod
     def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
-        """`(N, *raw)` float -> damaged copy of the same shape; row i draws from `rngs[i]` alone. `x` is not changed."""
+        """`(N, *raw)` float -> damaged copy of the same shape; row i draws from `rngs[i]` alone.
+
+        `x` is not changed.
+        """
 
 
 # ---------------------------------------------------------------- networks
@@ -212,7 +220,7 @@ class DenoisingEncoder(Encoder):
 
 
 class QuadrantHead(nn.Module):
-    """`__init__(raw_shape, latent_shape, *, conditioning=..., ...)`. Coarse first step: the circumplex quadrant.
+    """Coarse first step: the circumplex quadrant. `__init__(raw_shape, latent_shape, *, conditioning=...)`.
 
     Attributes:
         reads: "latent" or "reconstruction" (then the builder decodes first).
@@ -225,7 +233,7 @@ class QuadrantHead(nn.Module):
     conditioning: str
 
     def forward(self, x: Tensor | None, z: Tensor) -> Latent:
-        """Reconstruction `(N, *raw)` (None when it reads the latent) and latent -> Latent with `quadrant` filled."""
+        """Reconstruction `(N, *raw)` (None if it reads the latent), latent -> Latent with `quadrant`."""
         raise NotImplementedError
 
 
@@ -239,7 +247,7 @@ class Projector(nn.Module):
 
 
 class Fusion(nn.Module):
-    """`__init__(in_dims: dict[str, int], *, ...)`. Features of named modalities -> one feature vector per step.
+    """`__init__(in_dims: dict[str, int], *, ...)`. Features of named modalities -> one vector per step.
 
     Attributes:
         out_dim: width of the fused features.
@@ -287,7 +295,10 @@ class Temporal(nn.Module):
         context: Mapping[str, Tensor] | None = None,
         state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
-        """`(B, T, D)`, `valid (B, T)` -> `(B, T, out_dim)`, new state, trace. Invalid steps leave the state alone."""
+        """`(B, T, D)`, `valid (B, T)` -> `(B, T, out_dim)`, new state, trace.
+
+        Invalid steps leave the state alone.
+        """
         raise NotImplementedError
 
 

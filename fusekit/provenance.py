@@ -32,7 +32,7 @@ PACKAGES = (
 
 def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[str]) -> dict[str, Any]:
     """What provenance.json holds."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

@@ -1,4 +1,4 @@
-"""A run: recipe, data, parts and engine brought together in a directory that can be resumed and opened again."""
+"""A run: recipe, data, parts and engine in one directory that can be resumed and opened again."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def load_data(
     split: folds.Split | None = None,
     count: Count | None = None,
 ) -> Data:
-    """Corpus -> split -> prepared store -> step grid, for the named parts only: other parts' media stay unread.
+    """Corpus -> split -> prepared store -> step grid, for the named parts alone; others' media stay unread.
 
     Raises:
         DataError: the corpus is missing, or nothing of it can be used.
@@ -143,18 +143,19 @@ def train(
     """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
 
     Args:
-        branches_from: a run whose trained adversarial stage is taken over, encoders, quadrant heads and projectors of the
-            modalities that this recipe has, instead of training that stage again (the paper trains it per modality,
-            and fusion after it). Its training clips must be this run's.
+        branches_from: a run whose trained adversarial stage is taken over, encoders, quadrant heads and
+            projectors of the modalities that this recipe has, instead of training that stage again (the paper
+            trains it per modality, and fusion after it). Its training clips must be this run's.
 
     Raises:
-        FusekitError: anything the user can mend; nothing half-written is left. KeyboardInterrupt: state saved.
+        FusekitError: anything the user can mend; nothing half-written is left.
+        KeyboardInterrupt: state saved.
     """
     build.check(recipe, registry)
     if recipe.preset == "table11":
         raise RecipeError(
-            "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be trained. "
-            "Use `fusekit check` with it, or another preset."
+            "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be "
+            "trained. Use `fusekit check` with it, or another preset."
         )
     runtime = Runtime(device, recipe.train.precision)
     with BarProgress(silent=not runtime.is_main) as progress:
@@ -209,8 +210,8 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -
         raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
     if theirs.train != split.train:
         raise RunError(
-            f"the branches in '{run}' were trained on other clips than this run's training clips; test subjects could be "
-            "among them. Use the same corpus, split and fold."
+            f"the branches in '{run}' were trained on other clips than this run's training clips; test "
+            "subjects could be among them. Use the same corpus, split and fold."
         )
     tensors, _ = load_checkpoint(path)
     for m in model.names:
@@ -252,7 +253,10 @@ def _begin(
 def plan(
     recipe: Recipe, registry: Registry, model: Model, data: Data, runtime: Runtime, progress: BarProgress
 ) -> list[Phase]:
-    """The recipe's stages as phases: one per modality in an adversarial stage, one per window length in a supervised one."""
+    """The recipe's stages as phases.
+
+    An adversarial stage has one per modality, a supervised stage one per window length.
+    """
     steps = data.steps["train"]
     if recipe.target.shuffle:
         steps = shuffle_labels(steps, recipe.train.seed)

@@ -6,12 +6,13 @@ from torch import nn
 
 
 def paper_init(module: nn.Module) -> None:
-    """Linear: uniform within 1/sqrt(fan-in), zero bias (spec 3.5). Convolutions: He, which keeps the variance.
+    """Linear: uniform within 1/sqrt(fan-in), zero bias (spec 3.5). Convolutions: He, keeping the variance.
 
-    The authors draw convolutions within 1/sqrt(in channels), not fan-in. Without a norm (D, the latent encoder) that
-    multiplies the variance by about 2.7 per layer, so that six layers start with outputs some twenty times too large
-    and the gate's tanh saturates. torch's default divides it by 6 per layer: the features, and with them the gate's
-    logits and the critic's gradient, start near 0 and learn late. With instance norm (G) the scale cancels.
+    The authors draw convolutions within 1/sqrt(in channels), not fan-in. Without a norm (D, the latent
+    encoder) that multiplies the variance by about 2.7 per layer, so that six layers start with outputs some
+    twenty times too large and the gate's tanh saturates. torch's default divides it by 6 per layer: the
+    features, and with them the gate's logits and the critic's gradient, start near 0 and learn late. With
+    instance norm (G) the scale cancels.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear):

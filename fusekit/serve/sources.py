@@ -120,7 +120,8 @@ def label_range(run: Run) -> tuple[float, float]:
     """The range of the labels that the run was trained on.
 
     Raises:
-        DataError: the run does not say, and its corpus is not on this machine. RunError: a file of it is damaged.
+        DataError: the run does not say, and its corpus is not on this machine.
+        RunError: a file of it is damaged.
     """
     for name in ("provenance.json", "metrics.json"):
         stored = run.folder / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,11 +30,11 @@ Say = Callable[[str], None]
 
 
 def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> dict[str, Any]:
-    """Predict and score the validation clips (and with `final` the test clips), and write all of it into the run.
+    """Predict and score the validation clips (with `final` the test clips too), all of it into the run.
 
-    Writes `predictions.csv` (or Parquet), `metrics.json`, `figures/`, `report.html`; with `final` first a line in
-    `looks.json`: each reading of the test labels is on record. Without `final`, what an earlier look found stays in
-    metrics (`test.read_at` says when it was) and predictions.
+    Writes `predictions.csv` (or Parquet), `metrics.json`, `figures/`, `report.html`; with `final` first a
+    line in `looks.json`: each reading of the test labels is on record. Without `final`, what an earlier look
+    found stays in metrics (`test.read_at` says when it was) and predictions.
 
     Returns:
         What `metrics.json` holds.
@@ -47,7 +47,8 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     if final:
         if not run.split().test:
             raise RunError(
-                f"the split of '{run.folder}' has no test part ({run.split().how}); there is nothing final to read."
+                f"the split of '{run.folder}' has no test part ({run.split().how}); "
+                "there is nothing final to read."
             )
         read_at = _record_look(run)
         parts.append("test")
@@ -103,7 +104,7 @@ def _record_look(run: Run) -> str:
 
 
 def _keep_test(metrics: dict[str, Any], run: Run) -> None:
-    """Carry over what the last look at the test labels found: a run's weights do not change after training."""
+    """Carry over what the last look at the test labels found: after training the weights do not change."""
     path = run.folder / "metrics.json"
     before = read_json(path) if path.exists() else {}
     if "test" not in before:
@@ -131,7 +132,7 @@ def _predict(run: Run, clips: Sequence[ClipSteps]) -> tuple[list[ClipPrediction]
     """Predictions as the recipe's evaluation says, and with the other way of handling states."""
     latents = [stored(clip_latents(run.model, clip, run.runtime)) for clip in clips]
     states = run.recipe.evaluation.states
-    other = "carry" if states == "last" else "last"
+    other: Literal["last", "carry"] = "carry" if states == "last" else "last"
     steps = build.evaluation_steps(run.recipe)
     main = predict_clips(run.model, clips, latents.__getitem__, run.runtime, states, steps)
     return main, predict_clips(run.model, clips, latents.__getitem__, run.runtime, other, steps)
@@ -186,7 +187,7 @@ def _flat(clips: Sequence[ClipSteps], found: Sequence[ClipPrediction]) -> dict[s
 def _clip_quadrants(
     clips: Sequence[ClipSteps], found: Sequence[ClipPrediction], dims: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Quadrant of the mean prediction of each clip that has one quadrant throughout; None unless most clips do."""
+    """Quadrant of the mean prediction of clips with one quadrant throughout; None unless most have one."""
     if "valence" not in dims or "arousal" not in dims:
         return None
     columns = [list(dims).index("valence"), list(dims).index("arousal")]
@@ -291,7 +292,7 @@ def _kinds(clips: Sequence[ClipSteps]) -> set[str]:
 
 
 def draw_denoising(run: Run, clips: Sequence[ClipSteps], examples: int = 5) -> None:
-    """`figures/denoising.png`: degraded, denoised and clean inputs of validation steps, for encoders that decode."""
+    """`figures/denoising.png`: degraded, denoised and clean validation inputs, for encoders that decode."""
     from fusekit.study.figures import denoising_triples
 
     triples: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}

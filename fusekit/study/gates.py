@@ -1,4 +1,4 @@
-"""Does the gate follow the information? Its separation of damaged stretches, where the labels tell which those are."""
+"""Does the gate follow the information? How it tells damaged stretches apart, where the labels name those."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def damaged_modalities(table: Table) -> list[str]:
 def gate_separation(table: Table, seen_kinds: Collection[str] = ()) -> dict[str, Any] | None:
     """How well the first modality's gate tells steps with the other damaged from steps with it damaged.
 
-    AUC of the gate: damage of the second modality (gate should be high) against damage of the first (low), among
-    steps at which both are present. 0.5 is chance.
+    AUC of the gate: damage of the second modality (gate should be high) against damage of the first (low),
+    among steps at which both are present. 0.5 is chance.
 
     Args:
         table: predictions with `gate_<m>`, `present_<m>`, `<m>_damage` (0: none, else strength), `<m>_kind`.
         seen_kinds: kinds of damage that training contained; AUC is also given for the others alone.
 
     Returns:
-        `auc_by_strength {strength: auc}`, `auc_unseen`, `mean_gate {"clean" | "<m>_damage_<strength>": mean}`, `steps`
-        per group; None where the table has no such columns for two modalities.
+        `auc_by_strength {strength: auc}`, `auc_unseen`, `mean_gate {group: mean}` and `steps {group: number}`
+        for the groups `clean`, `<m>_damage_<strength>` and `<m>_unseen`; None where the table has no such
+        columns for two modalities.
     """
     names = damaged_modalities(table)
     if len(names) != 2:

@@ -20,7 +20,8 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
             continue
         own = metrics[part]
         dims = [d for d in own["ccc"] if d != "mean"]
-        title = f"{metrics['recipe']} on {part}: {own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
+        scored = f"{own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
+        title = f"{metrics['recipe']} on {part}: {scored}"
         rows = {"this run": own} | {n: b[part] for n, b in metrics.get("baselines", {}).items() if part in b}
         # One row per metric, three columns per model: narrow enough for a terminal of 80 columns.
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
@@ -50,12 +51,14 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
         if "clip_quadrant" in own:
             q = own["clip_quadrant"]
             console.print(
-                f"  quadrant of clips: UAR {_cell(q['uar'])}, chance {_cell(q['chance'])}, permutation p = {_p(q['permutation_p'])} "
-                f"({q['n']} clips, {q['left_out']} without a quadrant left out, labels permuted {q['permuted']})",
+                f"  quadrant of clips: UAR {_cell(q['uar'])}, chance {_cell(q['chance'])}, "
+                f"permutation p = {_p(q['permutation_p'])} ({q['n']} clips, "
+                f"{q['left_out']} without a quadrant left out, labels permuted {q['permuted']})",
                 highlight=False,
             )
     notes = [
-        f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, {metrics['steps']} steps"
+        f"pooling: {metrics['pooling']}; ddof {metrics['ddof']}; states: {metrics['states']}, "
+        f"{metrics['steps']} steps"
     ]
     if "read_at" in metrics.get("test", {}):
         notes.append(f"test labels read at {metrics['test']['read_at']}")
