@@ -1,9 +1,9 @@
 """When a modality is damaged, and when it is absent: planted stretches, and the label columns that tell.
 
 Two schedules that never touch. *Damage*: the modality is recorded (a face in its box, sound in the track)
-but its content is spoilt, for 3 s or more, at strength 1, 2 or 3; about 18 % of the time for each modality,
-never both at once. One kind per modality is kept for the test subjects. *Absence*: no face in the picture,
-digital silence; about 5 % of the time each.
+but its content is spoilt, for 3 s or more, at strength 1, 2 or 3; about 18 % of the time for each modality
+(30 % in training clips, so that a few subjects show enough of it), never both at once. One kind per modality
+is kept for the test subjects. *Absence*: no face in the picture, digital silence; about 5 % of the time each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ VOICE_KINDS = ("noise", "babble", "hum")
 VOICE_UNSEEN = "crackle"
 STRENGTHS = (1, 2, 3)
 
-DAMAGE_SHARE, ABSENT_SHARE = 0.18, 0.05
+DAMAGE_SHARE = {"train": 0.30, "validation": 0.18, "test": 0.18}
+ABSENT_SHARE = 0.05
 MIN_DAMAGE_S, MAX_DAMAGE_S = 3.04, 4.4
 MIN_ABSENT_S, MAX_ABSENT_S = 1.0, 5.0
 MIN_GAP_S = 0.4
@@ -64,7 +65,7 @@ def plan(rng: np.random.Generator, frames: int, split: str, place: int) -> list[
         place: position of the subject within its split.
     """
     seconds = frames / FRAME_HZ
-    damaged = max(1, round(DAMAGE_SHARE * seconds / ((MIN_DAMAGE_S + MAX_DAMAGE_S) / 2)))
+    damaged = max(1, round(DAMAGE_SHARE[split] * seconds / ((MIN_DAMAGE_S + MAX_DAMAGE_S) / 2)))
     absent = max(1, round(ABSENT_SHARE * seconds / 3.0))
     what: list[tuple[str, str, int]] = []
     for modality, kinds, unseen in (("face", FACE_KINDS, FACE_UNSEEN), ("voice", VOICE_KINDS, VOICE_UNSEEN)):
