@@ -85,7 +85,7 @@ def assign(
 
     Args:
         clips: recordings; folds, fold: how many, and which one tests; validation: share of the training
-            clips.
+            clips, above 0 and below 1; at least one group is carved out.
         subject_dependent: allow one subject in several parts.
 
     Raises:
@@ -154,7 +154,7 @@ def _given(
     if odd:
         raise DataError(f"clip {odd[0][0]}: split is train, validation or test, not {odd[0][1]!r}")
     part_of, how = dict(given), "the corpus's own split"
-    if validation > 0 and "validation" not in part_of.values():
+    if "validation" not in part_of.values():
         training = [c for c in clips if part_of[c.id] == "train"]
         carved = _carve(_groups(training, subject_dependent), validation, np.random.default_rng([seed, 0]))
         part_of.update(dict.fromkeys(carved, "validation"))
@@ -191,7 +191,7 @@ def _folds(
         filled[smallest] += len(groups[i])
     test = {clip_id for group in dealt[fold] for clip_id in group}
     rest = sorted(group for number, own in enumerate(dealt) if number != fold for group in own)
-    carved = _carve(rest, validation, np.random.default_rng([seed, 1 + fold])) if validation > 0 else set()
+    carved = _carve(rest, validation, np.random.default_rng([seed, 1 + fold]))
     part_of = {c.id: "test" if c.id in test else "validation" if c.id in carved else "train" for c in clips}
     return part_of, f"fold {fold} of {folds} (seed {seed})"
 
@@ -200,8 +200,9 @@ def _carve(groups: Sequence[list[str]], share: float, rng: np.random.Generator) 
     """Clip ids of randomly drawn groups, about `share` of all their clips; one group stays on either side."""
     if len(groups) < 2:
         raise DataError(
-            "validation cannot be carved out of a single group of training subjects: use more subjects, "
-            "split.subject_dependent=true, or split.validation=0 (no choice of the best epoch then)"
+            "validation cannot be carved out of a single group of training subjects, and without it no best "
+            "epoch can be chosen: use more subjects, name validation clips in the corpus's split column, or "
+            "set split.subject_dependent=true to divide one subject's clips"
         )
     wanted = share * sum(map(len, groups))
     carved: list[str] = []

@@ -47,7 +47,12 @@ def _split(values: Values) -> Broken:
     folds, fold = values.get("folds", 0), values.get("fold", 0)
     if folds >= 2 and not 0 <= fold < folds:
         yield "fold", f"must be 0 to {folds - 1} (there are {folds} folds), found {fold}"
-    yield from _share("validation", values)
+    validation = values.get("validation")
+    if validation is not None and not 0 < validation < 1:
+        yield (
+            "validation",
+            f"must be above 0 and below 1 (its clips choose the best epoch), found {validation:g}",
+        )
     yield from _at_least("seed", values, 0)
 
 

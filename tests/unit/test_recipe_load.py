@@ -98,7 +98,8 @@ stages:
         "  bad.yaml:12: stages.0.freeze: no part named 'encodr'. Did you mean 'encoder'?"
         " Parts: encoder, quadrant, projector",
         "  bad.yaml:9: split.fold: must be 0 to 2 (there are 3 folds), found 3",
-        "  bad.yaml:9: split.validation: must be at least 0 and below 1, found 1.5",
+        "  bad.yaml:9: split.validation: must be above 0 and below 1 (its clips choose the best epoch),"
+        " found 1.5",
         "  bad.yaml:10: train.seed: expected int, found 'yes'",
         "  bad.yaml:10: train.precision: 'fp16' is not one of auto, float32, bf16. Did you mean 'bf16'?",
     ]
@@ -312,6 +313,11 @@ def test_an_unknown_preset() -> None:
         ("target.step_hz=.nan", "target.step_hz: expected float, found nan"),
         ("target.step_hz=.inf", "target.step_hz: expected float, found inf"),
         ("split.folds=1", "split.folds: must be at least 2, found 1"),
+        (
+            "split.validation=0",
+            "split.validation: must be above 0 and below 1 (its clips choose",
+        ),
+        ("split.validation=1", "found 1"),
         ("stages.latent.epochs=-1", "stages.0.epochs: must be at least 0, found -1"),
         ("stages.latent.windows=[]", "stages.0.windows: must be increasing lengths"),
         ("stages.latent.windows=[2, 2]", "found [2, 2]"),

@@ -34,6 +34,7 @@ PLAIN = st.recursive(
     max_leaves=4,
 )
 SHARE = st.floats(0, 1, exclude_max=True)
+SOME = st.floats(0, 1, exclude_min=True, exclude_max=True)
 POSITIVE = st.floats(min_value=1e-9, max_value=1e9)
 
 
@@ -92,7 +93,7 @@ RECIPES = st.builds(
     temporal=components(),
     head=components(),
     split=st.builds(
-        Split, folds=st.integers(3, 9), fold=st.integers(0, 2), validation=SHARE, seed=st.integers(0, 99)
+        Split, folds=st.integers(3, 9), fold=st.integers(0, 2), validation=SOME, seed=st.integers(0, 99)
     ),
     train=st.builds(
         Train,
