@@ -61,7 +61,8 @@ def _stage(values: Values) -> Broken:
     if values.get("name") in ("best", "last"):  # what a stage leaves is a checkpoint of its name
         yield "name", f"'{values['name']}' is the name of another checkpoint of a run; choose another"
     yield from _at_least("epochs", values, 0)
-    for key in ("batch_size", "critic_steps", "validate_every"):
+    yield from _at_least("batch_size", values, 2)  # a correlation needs two samples
+    for key in ("critic_steps", "validate_every"):
         yield from _at_least(key, values, 1)
     for key in ("lr", "frames_hz", "clip_grad"):
         yield from _above(key, values, 0)

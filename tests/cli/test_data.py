@@ -18,7 +18,7 @@ corpus: {name: manifest, path: m/manifest.csv}
 target: {dims: [valence, arousal], step_hz: 4}
 modalities:
   voice: {reader: mel-spectrogram, encoder: denoising-generator, projector: conv-pyramid, source: sound}
-stages: [{name: one, objective: supervised, epochs: 1, batch_size: 1}]
+stages: [{name: one, objective: supervised, epochs: 1, batch_size: 2}]
 """
 
 

@@ -92,7 +92,7 @@ stages:
         "  bad.yaml:12: stages.0.epochs: expected int, found 'thirty'",
         "  bad.yaml:12: stages.0.name: 'Latent' must be lower-case letters, digits and underscores,"
         " starting with a letter",
-        "  bad.yaml:12: stages.0.batch_size: must be at least 1, found 0",
+        "  bad.yaml:12: stages.0.batch_size: must be at least 2, found 0",
         "  bad.yaml:12: stages.0.windows: must be increasing lengths of 1 or more steps, as in [2, 4, 8],"
         " found [4, 2]",
         "  bad.yaml:12: stages.0.freeze: no part named 'encodr'. Did you mean 'encoder'?"
@@ -319,6 +319,7 @@ def test_an_unknown_preset() -> None:
         ),
         ("split.validation=1", "found 1"),
         ("stages.latent.epochs=-1", "stages.0.epochs: must be at least 0, found -1"),
+        ("stages.latent.batch_size=1", "stages.0.batch_size: must be at least 2, found 1"),
         ("stages.latent.windows=[]", "stages.0.windows: must be increasing lengths"),
         ("stages.latent.windows=[2, 2]", "found [2, 2]"),
         ("stages.latent.windows=[0, 2]", "found [0, 2]"),

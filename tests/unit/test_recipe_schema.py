@@ -49,7 +49,7 @@ def stages(name: str) -> st.SearchStrategy[Stage]:
         name=st.just(name),
         objective=st.sampled_from(["adversarial", "supervised"]),
         epochs=st.integers(0, 10**6),
-        batch_size=st.integers(1, 10**6),
+        batch_size=st.integers(2, 10**6),
         loss=components(),
         freeze=st.lists(st.sampled_from(["encoder", "quadrant", "projector"]), max_size=2).map(tuple),
         windows=st.sets(st.integers(1, 99), min_size=1, max_size=4).map(
