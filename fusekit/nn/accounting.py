@@ -63,7 +63,11 @@ def built_parameters(model: Model) -> dict[str, int]:
 
 
 def parts(model: Model, raw_shapes: dict[str, tuple[int, ...]], targets: int) -> list[dict[str, Any]]:
-    """One row per part: `name`, `shape_in`, `shape_out`, `parameters`. No batch axis in shapes; T steps."""
+    """One row per part: `name`, `shape_in`, `shape_out`, `parameters`. No batch axis in shapes; T steps.
+
+    An encoder that decodes also has `shape_reconstruction`, a critic, whose `shape_out` is the affect, also
+    `shape_realness`.
+    """
     rows: list[dict[str, Any]] = []
 
     def row(name: str, shape_in: Any, shape_out: Any, *modules: nn.Module) -> None:
@@ -80,9 +84,11 @@ def parts(model: Model, raw_shapes: dict[str, tuple[int, ...]], targets: int) ->
             row(
                 f"{m}.quadrant",
                 raw if branch.quadrant.reads == "reconstruction" else latent,
-                [4],
+                [2] if branch.quadrant.critic else [4],  # coarse affect, or a logit per quadrant
                 branch.quadrant,
             )
+            if branch.quadrant.critic:
+                rows[-1]["shape_realness"] = [1]
         conditioned = [latent[0] + 1, *latent[1:]] if branch.quadrant.conditioning == "channel" else latent
         row(f"{m}.projector", conditioned, [branch.projector.out_dim], branch.projector)
     widths = {m: [model.branches[m].projector.out_dim] for m in model.names}

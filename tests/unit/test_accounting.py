@@ -11,6 +11,7 @@ import torch
 from fusekit import build
 from fusekit.nn import accounting
 from fusekit.nn.model import Model
+from fusekit.nn.quadrants import QuadrantClassifier
 from fusekit.plugins import load as load_plugins
 from fusekit.recipe.load import load as load_recipe
 
@@ -82,6 +83,16 @@ def test_models_without_g_and_d_have_no_paper_accounting(tiny: SimpleNamespace) 
     assert accounting.paper_parameters(model, "default") is None
 
 
+def test_a_classifier_gives_a_logit_per_quadrant(tiny: SimpleNamespace) -> None:
+    model = tiny.model()
+    latent = model.branches["face"].encoder.out_shape
+    model.branches["face"].quadrant = QuadrantClassifier((3, 16, 16), latent, conditioning="channel")
+    rows = {r["name"]: r for r in accounting.parts(model, dict.fromkeys(model.names, (3, 16, 16)), 2)}
+    assert rows["face.quadrant"]["shape_in"] == list(latent)
+    assert rows["face.quadrant"]["shape_out"] == [4]
+    assert "shape_realness" not in rows["face.quadrant"]
+
+
 @pytest.mark.parametrize("conditioning", ["channel", "vector", "none"])
 def test_parts_add_up_and_state_the_shapes_that_flow(tiny: SimpleNamespace, conditioning: str) -> None:
     model = tiny.model(conditioning=conditioning)
@@ -93,6 +104,10 @@ def test_parts_add_up_and_state_the_shapes_that_flow(tiny: SimpleNamespace, cond
     latents = model.latents(batch.inputs, batch.present)
     assert rows["face.encoder"]["shape_out"] == list(latents["face"].z.shape[1:])
     assert rows["face.encoder"]["shape_reconstruction"] == [3, 16, 16]
+    assert rows["face.quadrant"]["shape_in"] == [3, 16, 16]
+    realness, affect = model.branches["face"].quadrant.judge(torch.zeros(2, 3, 16, 16))
+    assert rows["face.quadrant"]["shape_out"] == list(affect.shape[1:])
+    assert (rows["face.quadrant"]["shape_realness"], realness.shape) == ([1], (2,))  # a score per sample
     first = model.branches["face"].projector.body[0]
     assert rows["face.projector"]["shape_in"][0] == first.in_channels
     feats = model.features(latents, (1, 3))
