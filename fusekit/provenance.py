@@ -6,7 +6,7 @@ import hashlib
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fusekit import __version__
-from fusekit.contracts import Clip
+from fusekit.contracts import Clip, Reader
 
 PACKAGES = (
     "torch",
@@ -50,6 +50,12 @@ def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[
         "data_sha256": data_hash(clips),
         "code": git_state(Path(__file__).parent),
     }
+
+
+def boxed(clips: Iterable[Clip], readers: Mapping[str, Reader]) -> list[str]:
+    """Modalities read from pictures for which some clip brings face boxes: no detector was asked there."""
+    given = {m for clip in clips for m, source in clip.sources.items() if source.boxes is not None}
+    return [m for m, reader in readers.items() if m in given and reader.medium == "video"]
 
 
 def data_hash(clips: Iterable[Clip]) -> str:

@@ -37,7 +37,7 @@ from fusekit.engine.runtime import Runtime
 from fusekit.engine.supervised import Supervised, SupervisedSettings
 from fusekit.errors import RecipeError, RunError
 from fusekit.nn.model import Model
-from fusekit.provenance import provenance
+from fusekit.provenance import boxed, provenance
 from fusekit.recipe.load import load as load_recipe
 from fusekit.recipe.schema import Recipe, Stage
 from fusekit.registry import Registry
@@ -244,6 +244,7 @@ def _begin(
     facts["corpus"] = data.corpus.describe()
     facts["branches_from"] = None if branches_from is None else str(branches_from.resolve())
     facts["label_range"] = list(data.corpus.label_range)
+    facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)
     # Last: a directory with a recipe is a run.

@@ -100,16 +100,24 @@ def mediums(path: Path) -> set[str]:
 
 
 def usable_readers(run: Run, boxes: Path | None = None) -> tuple[dict[str, Reader], list[str]]:
-    """The run's readers, with a detector of ours where the corpus gave the face boxes; and notes on that."""
+    """The run's readers, and a note wherever the corpus gave the face boxes and a detector stands in for it.
+
+    That is the recipe's own detector, or one of ours where the recipe relies on boxes alone.
+    """
+    stored = run.folder / "provenance.json"
+    given: list[str] = read_json(stored).get("boxes", []) if stored.is_file() else []
     readers, notes = {}, []
     for m, reader in run.readers.items():
-        if getattr(reader, "detector", None) == "boxes" and boxes is None:
-            reader = copy.copy(reader)
-            entry = run.registry.get(Kind.DETECTOR, FALLBACK_DETECTOR)
-            reader.detector = FALLBACK_DETECTOR  # type: ignore[attr-defined]
-            reader.use_detector(run.registry.load(entry)())  # type: ignore[attr-defined]
+        detector = getattr(reader, "detector", None)
+        if boxes is None and detector is not None and (detector == "boxes" or m in given):
+            if detector == "boxes":
+                detector = FALLBACK_DETECTOR
+                reader = copy.copy(reader)
+                reader.detector = detector  # type: ignore[attr-defined]
+                entry = run.registry.get(Kind.DETECTOR, detector)
+                reader.use_detector(run.registry.load(entry)())  # type: ignore[attr-defined]
             notes.append(
-                f"{m}: the run was trained with face boxes given by its corpus; here the {FALLBACK_DETECTOR} "
+                f"{m}: the run was trained with face boxes given by its corpus; here the {detector} "
                 "detector finds the face, whose crops may differ a little"
             )
         readers[m] = reader

@@ -68,6 +68,7 @@ def test_split_and_provenance(trained: SimpleNamespace, cli: SimpleNamespace) ->
     facts = json.loads((trained.folder / "provenance.json").read_text())
     assert {"fusekit", "python", "versions", "seed", "data_sha256", "code"} <= facts.keys()
     assert facts["left_out"] == []
+    assert facts["boxes"] == []
     assert facts["device"] == "cpu"
 
 
@@ -323,6 +324,8 @@ def test_parts_change_by_the_recipe_alone(shop: Any, name: str) -> None:
     classified = any(m.quadrant.name == "classifier" for m in resolved.modalities.values())
     assert any(k.startswith("quadrant_") for k in lines[-1]["train"]) == classified
     metrics = json.loads((run / "metrics.json").read_text())
+    facts = json.loads((run / "provenance.json").read_text())
+    assert facts["boxes"] == (["face"] if name == "boxes of the corpus" else [])
     assert metrics["shuffled_labels"] == resolved.target.shuffle
     assert metrics["states"] == resolved.evaluation.states
 

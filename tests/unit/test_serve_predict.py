@@ -265,6 +265,18 @@ def test_recipe_with_given_boxes_works_on_a_file_without(tmp_path: Path, clip: P
     assert "haar" in " ".join(StreamPredictor(run).notes)
 
 
+def test_boxes_that_training_had_are_missed_by_any_detector(tmp_path: Path, clip: Path) -> None:
+    run = opened(make_run(tmp_path / "run"))
+    before = Predictor(run).predict_file(clip).notes
+    (run.folder / "provenance.json").write_text(json.dumps({"label_range": [0, 10], "boxes": ["face"]}))
+    (note,) = set(Predictor(run).predict_file(clip).notes) - set(before)
+    assert "trained with face boxes given by its corpus; here the whole detector" in note
+    assert run.readers["face"].detector == "whole"
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("time_s,x0,y0,x1,y1\n0,8,4,40,36\n2.9,8,4,40,36\n")
+    assert not any("trained with" in n for n in Predictor(run).predict_file(clip, boxes=boxes).notes)
+
+
 def test_sound_serves_a_run_of_sound_and_not_one_of_faces(tmp_path: Path, clip: Path) -> None:
     soundfile.write(tmp_path / "voice.wav", as_stored(sound_of(1)), RATE)
     face = opened(make_run(tmp_path / "face", "modalities.voice=null", "fusion={name: none}"))
