@@ -63,8 +63,10 @@ def train(
     from fusekit.launch import is_worker, launch
 
     if resume is not None:
-        if recipe is not None or run is not None or fold is not None or seed is not None:
-            raise RecipeError("--resume keeps the recipe, folder, fold and seed of the run: give it alone.")
+        if any(given is not None for given in (recipe, run, fold, seed, branches_from)):
+            raise RecipeError(
+                "--resume keeps the recipe, folder, fold, seed and branches of the run: give it alone."
+            )
         folder = _existing(resume)
         loaded = load_recipe(str(folder / "recipe.yaml"), None)
     elif recipe is None:

@@ -125,10 +125,12 @@ def test_train_into_a_file() -> None:
     )
 
 
-@pytest.mark.parametrize("words", [("demo",), ("--seed", "3"), ("--run", "there"), ("--fold", "1")])
+@pytest.mark.parametrize(
+    "words", [("demo",), ("--seed", "3"), ("--run", "there"), ("--fold", "1"), ("--branches-from", "that")]
+)
 def test_resume_takes_everything_from_the_run(words: tuple[str, ...]) -> None:
     assert fault("train", "--resume", "old", *words) == (
-        "fusekit: --resume keeps the recipe, folder, fold and seed of the run: give it alone.\n"
+        "fusekit: --resume keeps the recipe, folder, fold, seed and branches of the run: give it alone.\n"
     )
 
 
