@@ -23,7 +23,7 @@ from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
 from fusekit.engine.latents import LatentCache
 from fusekit.engine.runtime import Runtime
-from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.plugins import load as load_plugins
 from fusekit.recipe.load import load as load_recipe
 
@@ -122,7 +122,7 @@ def main() -> None:
             Supervised(
                 model,
                 Windows(steps, window),
-                (cache, cache),
+                Caches(cache, cache),
                 steps,
                 loss,
                 settings2,

@@ -20,7 +20,7 @@ from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
 # What each objective reads of a stage; a key that it would ignore is a fault.
-SUPERVISED_ONLY = ("windows", "freeze", "clip_grad")
+SUPERVISED_ONLY = ("windows", "freeze", "degraded", "clip_grad")
 ADVERSARIAL_ONLY = ("frames_hz", "critic_steps", "gan", "lambdas", "augment")
 
 
@@ -80,6 +80,11 @@ def _misfits(recipe: Recipe) -> list[str]:
             for key in ignored
             if getattr(stage, key) != defaults[key]
         ]
+        if stage.degraded and not {"encoder", "quadrant"} <= set(stage.freeze):
+            faults.append(
+                f"stages.{i}.degraded: damaged copies are of cached latents, and only frozen encoders "
+                "are cached; add `freeze: [encoder, quadrant]`."
+            )
     return faults
 
 

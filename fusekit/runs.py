@@ -29,12 +29,12 @@ from fusekit.engine.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from fusekit.engine.latents import LatentCache
+from fusekit.engine.latents import ClipSource, DegradedClip, LatentCache
 from fusekit.engine.loop import fit
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
-from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.errors import RecipeError, RunError
 from fusekit.nn.model import Model
 from fusekit.provenance import boxed, provenance
@@ -269,7 +269,7 @@ def plan(
             recipe.train.weighting,
         )
         weights = fitted.weights
-    caches: dict[str, tuple[LatentCache, LatentCache]] = {}
+    caches: dict[str, Caches] = {}
     phases: list[Phase] = []
     for number, stage in enumerate(recipe.stages):
         loss = build.build_loss(stage, registry)
@@ -299,6 +299,7 @@ def plan(
                 make = partial(
                     _supervised,
                     recipe,
+                    registry,
                     stage,
                     number,
                     window,
@@ -373,8 +374,21 @@ def _where_present(steps: Sequence[ClipSteps], column: int) -> list[ClipSteps]:
     ]
 
 
+def _degraded(
+    recipe: Recipe, registry: Registry, steps: Sequence[ClipSteps], number: int
+) -> list[DegradedClip]:
+    """The clips with the recipe's degradations over their inputs: always the same damage for a seed."""
+    degradations = build.build_degradations(recipe, registry)
+
+    def rngs(clip: int) -> Callable[[int, str], np.random.Generator]:
+        return lambda stretch, m: sample_rngs(recipe.train.seed, clip, [stretch], f"{number}/copy/{m}")[0]
+
+    return [DegradedClip(s, degradations, rngs(i)) for i, s in enumerate(steps)]
+
+
 def _supervised(
     recipe: Recipe,
+    registry: Registry,
     stage: Stage,
     number: int,
     window: int,
@@ -384,17 +398,21 @@ def _supervised(
     loss: Loss,
     weights: Any,
     runtime: Runtime,
-    caches: dict[str, tuple[LatentCache, LatentCache]],
+    caches: dict[str, Caches],
     progress: BarProgress,
 ) -> Objective:
     frozen = {"encoder", "quadrant"} <= set(stage.freeze)
     if frozen and stage.name not in caches:
         caches.clear()
-        caches[stage.name] = (
-            LatentCache(model, steps, runtime, progress=progress.counter("latents, training")),
-            LatentCache(
-                model, data.steps["validation"], runtime, progress=progress.counter("latents, validation")
-            ),
+        copies = _degraded(recipe, registry, steps, number) if stage.degraded else None
+
+        def cache(what: str, clips: Sequence[ClipSource]) -> LatentCache:
+            return LatentCache(model, clips, runtime, progress=progress.counter(f"latents, {what}"))
+
+        caches[stage.name] = Caches(
+            cache("training", steps),
+            cache("validation", data.steps["validation"]),
+            None if copies is None else cache("damaged copies", copies),
         )
     quadrants = np.concatenate([s.quadrant for s in steps])
     return Supervised(
@@ -409,6 +427,7 @@ def _supervised(
             betas=stage.betas,
             freeze=stage.freeze,
             presence_dropout=recipe.train.presence_dropout,
+            degraded=stage.degraded,
             clip_grad=stage.clip_grad,
             states=recipe.evaluation.states,
             steps=window,

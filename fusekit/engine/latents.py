@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fusekit.batch import to_float
-from fusekit.contracts import Latent
+from fusekit.contracts import Degradation, Latent
 from fusekit.engine.runtime import Runtime
 
 
@@ -78,6 +78,40 @@ class LatentCache:
         """All steps of one clip."""
         begin = int(self.offsets[number])
         return self.take(np.arange(begin, begin + self.sizes[number]), device)
+
+
+STRETCH = 8
+"""Steps over which the damage of a copy stays the same: as long as the paper's longest window."""
+
+
+class DegradedClip:
+    """A clip whose inputs are damaged, in stretches of 8 steps, each by a draw of its own.
+
+    Args:
+        clip: the clean one. degradations: per modality, None: left as it is.
+        rngs: (stretch number, modality) -> generator; called anew for each step, so that a stretch draws
+            the same.
+    """
+
+    def __init__(
+        self,
+        clip: ClipSource,
+        degradations: Mapping[str, Degradation | None],
+        rngs: Callable[[int, str], np.random.Generator],
+    ) -> None:
+        self.clip, self.degradations, self.rngs = clip, degradations, rngs
+        self.times, self.target, self.known, self.present = clip.times, clip.target, clip.known, clip.present
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def inputs(self, modality: str, steps: np.ndarray) -> np.ndarray:
+        """`(n,)` step indices -> `(n, *raw)` float32."""
+        x = to_float(torch.from_numpy(np.ascontiguousarray(self.clip.inputs(modality, steps))))
+        degradation = self.degradations[modality]
+        if degradation is not None and len(steps):
+            x = degradation(x, [self.rngs(int(step) // STRETCH, modality) for step in steps])
+        return x.numpy()
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ class SupervisedSettings:
     Attributes:
         freeze: parts of every branch that keep their weights, of `encoder`, `quadrant`, `projector`.
         presence_dropout: chance that a present modality is hidden from a whole window (never all of them).
+        degraded: share of windows in which one modality is read from the cache of damaged copies.
         clip_grad: largest gradient norm, or None.
         states, steps: how validation predicts; see `predict_clip`.
     """
@@ -35,10 +36,20 @@ class SupervisedSettings:
     betas: tuple[float, float]
     freeze: tuple[str, ...] = ()
     presence_dropout: float = 0.0
+    degraded: float = 0.0
     clip_grad: float | None = None
     states: States = "last"
     steps: int = 8
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Latents of the training clips, of the validation clips, and of damaged copies of the former, if any."""
+
+    train: LatentCache
+    validation: LatentCache
+    degraded: LatentCache | None = None
 
 
 class Supervised(Objective):
@@ -58,7 +69,7 @@ class Supervised(Objective):
         self,
         model: Any,
         train: WindowSource,
-        caches: tuple[LatentCache, LatentCache] | None,
+        caches: Caches | None,
         validation_clips: Sequence[ClipSource],
         loss: Loss,
         settings: SupervisedSettings,
@@ -101,7 +112,7 @@ class Supervised(Objective):
                 getattr(branch, part).eval()  # frozen means its running statistics too, and no dropout
         with self.runtime.autocast():
             if cached:
-                latents = self._cached_rows(batch, indices)
+                latents = self._cached_rows(batch, indices, epoch)
             else:
                 latents = self.model.latents(batch.inputs, batch.present)
             prediction, _, _ = self.model.predict(latents, present, batch.valid, context=batch.context)
@@ -136,12 +147,26 @@ class Supervised(Objective):
         optimizer.step()
         return losses
 
-    def _cached_rows(self, batch: Batch, indices: np.ndarray) -> dict[str, Latent]:
+    def _cached_rows(self, batch: Batch, indices: np.ndarray, epoch: int) -> dict[str, Latent]:
+        """Latents of the windows' steps; in a share of the windows one modality is of the damaged copy."""
         assert self.caches is not None
-        cache = self.caches[0]
+        cache, damaged = self.caches.train, self.caches.degraded
         rows, _ = self.train.rows(indices)
-        flat = cache.offsets[batch.clip.cpu().numpy()][:, None] + rows
-        return cache.take(flat.reshape(-1), self.runtime.device)
+        flat = (cache.offsets[batch.clip.cpu().numpy()][:, None] + rows).reshape(-1)
+        latents = cache.take(flat, self.runtime.device)
+        if damaged is None:
+            return latents
+        share = self.settings.degraded / len(cache.names)
+        draws = np.array([rng.random() for rng in self.rngs(epoch, indices, "degraded")])
+        for i, m in enumerate(cache.names):
+            chosen = np.repeat((draws >= i * share) & (draws < (i + 1) * share), rows.shape[1])
+            if chosen.any():
+                copy = damaged.take(flat[chosen], self.runtime.device)[m]
+                into = torch.from_numpy(chosen).to(self.runtime.device)
+                latents[m].z[into] = copy.z
+                if copy.quadrant is not None and latents[m].quadrant is not None:
+                    latents[m].quadrant[into] = copy.quadrant  # type: ignore[index]
+        return latents
 
     def _hide(self, present: Tensor, indices: np.ndarray, epoch: int) -> Tensor:
         """Presence dropout per window and modality; a window that would lose all it has keeps all."""
@@ -157,7 +182,7 @@ class Supervised(Objective):
 
         def latents(i: int) -> dict[str, Latent]:
             if self.caches is not None:
-                return self.caches[1].clip(i, self.runtime.device)
+                return self.caches.validation.clip(i, self.runtime.device)
             return clip_latents(self.model, self.validation_clips[i], self.runtime)
 
         found = predict_clips(

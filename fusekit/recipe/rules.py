@@ -72,6 +72,8 @@ def _stage(values: Values) -> Broken:
         yield "windows", f"must be increasing lengths of 1 or more steps, as in [2, 4, 8], found [{shown}]"
     for beta in values.get("betas", ()):
         yield from _share("betas", {"betas": beta})
+    if not 0 <= values.get("degraded", 0) <= 1:
+        yield "degraded", f"must be from 0 to 1, found {values['degraded']:g}"
     for weight in values.get("lambdas", ()):
         yield from _at_least("lambdas", {"lambdas": weight}, 0)
     for part in values.get("freeze", ()):

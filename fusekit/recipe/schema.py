@@ -102,6 +102,7 @@ class Stage:
         lambdas: weights of the losses of D, G and P.
         validate_every: epochs between two validations.
         augment: flips, shifts and the like of spec 4.5.
+        degraded: share of windows in which one modality's cached latents are of damaged inputs (spec: 0).
         clip_grad: largest norm of the gradients, or null.
     """
 
@@ -120,6 +121,7 @@ class Stage:
     lambdas: tuple[float, float, float] = (0.25, 0.25, 0.5)
     validate_every: int = 1
     augment: bool = False
+    degraded: float = 0.0
     clip_grad: float | None = None
 
 

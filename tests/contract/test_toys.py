@@ -21,7 +21,7 @@ from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
 from fusekit.engine.latents import LatentCache, clip_latents
 from fusekit.engine.losses import AFC
-from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.nn import accounting
 from fusekit.nn.model import Model
 from fusekit.recipe.load import load as load_recipe
@@ -132,7 +132,7 @@ def _supervised(model: Model, windows: Windows, clips: list[ClipSteps], tiny: An
     settings = SupervisedSettings(
         6, 1e-2, (0.5, 0.999), freeze=("encoder", "quadrant"), presence_dropout=0.2, steps=4
     )
-    return Supervised(model, windows, (cache, cache), clips, AFC(), settings, runtime, tiny.rngs, DIMS)
+    return Supervised(model, windows, Caches(cache, cache), clips, AFC(), settings, runtime, tiny.rngs, DIMS)
 
 
 def _learned(objective: Any) -> set[str]:

@@ -25,7 +25,7 @@ from fusekit.engine.loop import fit
 from fusekit.engine.losses import AFC
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.runtime import Runtime
-from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.errors import RunError
 from fusekit.nn.model import Model
 
@@ -478,7 +478,7 @@ def _real_phases(
         settings = SupervisedSettings(
             6, 1e-3, (0.5, 0.999), freeze=("encoder", "quadrant"), presence_dropout=0.2
         )
-        caches = (LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
+        caches = Caches(LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
         return watched(
             Supervised(
                 model, Windows(clips, window), caches, clips, AFC(), settings, runtime, tiny.rngs, ("v", "a")

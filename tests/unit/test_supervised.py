@@ -15,7 +15,7 @@ from fusekit.contracts import Encoder, Latent, Loss, Tail
 from fusekit.data.windows import Windows
 from fusekit.engine.latents import LatentCache, clip_latents
 from fusekit.engine.losses import AFC, MSELoss
-from fusekit.engine.supervised import Supervised, SupervisedSettings
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.nn.fusion.gmu import GMU
 from fusekit.nn.heads import LinearHead
 from fusekit.nn.model import Branch, Model
@@ -45,10 +45,10 @@ def _objective(
     model, runtime = model or tiny.model(), tiny.runtime(precision)
     caches = None
     if cached:
-        caches = (LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
+        caches = Caches(LatentCache(model, clips, runtime), LatentCache(model, clips, runtime))
         if exact:  # without the rounding to half
             live = [clip_latents(model, c, runtime) for c in clips]
-            for cache in caches:
+            for cache in (caches.train, caches.validation):
                 cache.z = {m: torch.cat([found[m].z for found in live]) for m in model.names}
     given = {"freeze": FROZEN, "steps": window} | settings
     return Supervised(
@@ -364,10 +364,26 @@ def test_latents_are_what_the_cache_holds(tiny: SimpleNamespace) -> None:
     objective = _objective(tiny)
     batch = objective.train.collate(np.array([4, 1]), ())
     assert batch.inputs == {}  # nothing is decoded where latents are cached
-    latents = objective._cached_rows(batch, np.array([4, 1]))
+    latents = objective._cached_rows(batch, np.array([4, 1]), epoch=0)
     assert objective.caches is not None
     clip, start = int(objective.train.clip[4]), int(objective.train.start[4])
-    whole = objective.caches[0].clip(clip, "cpu")
+    whole = objective.caches.train.clip(clip, "cpu")
     for m, latent in latents.items():
         assert isinstance(latent, Latent)
         assert torch.equal(latent.z[:4], whole[m].z[start : start + 4])
+
+
+def test_a_share_of_windows_reads_one_modality_from_the_damaged_copy(tiny: SimpleNamespace) -> None:
+    """`degraded: 1`: of every window exactly one modality is of the copy; 0: none."""
+    for share, expected in ((1.0, 1), (0.0, 0)):
+        objective = _objective(tiny, window=2, degraded=share)
+        assert objective.caches is not None
+        clean = objective.caches.train
+        copy = LatentCache(objective.model, tiny.clips(), objective.runtime)
+        for z in copy.z.values():
+            z.fill_(9.0)
+        objective.caches = Caches(clean, clean, copy)
+        indices = objective.batches(0)[0]
+        found = objective._cached_rows(objective.train.collate(indices, ()), indices, epoch=0)
+        of_copy = sum((latent.z == 9).flatten(1).all(1).view(-1, 2).all(1).int() for latent in found.values())
+        assert (of_copy == expected).all()
