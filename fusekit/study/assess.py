@@ -303,10 +303,12 @@ def draw_denoising(run: Run, clips: Sequence[ClipSteps], examples: int = 5) -> N
             continue
         rng = np.random.default_rng(0)
         pictures = []
-        for i in rng.permutation(len(clips))[:examples]:
-            steps = np.flatnonzero(clips[i].present[:, column])
-            if len(steps):
-                pictures.append(clips[i].inputs(m, rng.choice(steps, 1)))
+        for clip in (clips[i % len(clips)] for i in rng.permutation(examples)):
+            fit = clip.present[:, column]
+            if f"{m}_damage" in clip.extra:  # planted damage is no clean example
+                fit = fit & (np.nan_to_num(clip.extra[f"{m}_damage"].astype(float)) == 0)
+            if fit.any():
+                pictures.append(clip.inputs(m, rng.choice(np.flatnonzero(fit), 1)))
         if not pictures:
             continue
         clean = to_float(torch.from_numpy(np.concatenate(pictures)))
