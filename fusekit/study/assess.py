@@ -168,9 +168,9 @@ def _metrics(
         metrics["also"][f"{part}_per_clip"] = per_clip(
             flat["prediction"], flat["target"], flat["known"], flat["clip"], recipe.target.dims
         )
-        clip_quadrants = _clip_quadrants(clips, found[part], recipe.target.dims)
-        if clip_quadrants is not None:
-            result["clip_quadrant"] = clip_quadrants
+        of_clips = clip_quadrants(clips, found[part], recipe.target.dims)
+        if of_clips is not None:
+            result["clip_quadrant"] = of_clips
         metrics[part] = result
     return metrics
 
@@ -184,7 +184,7 @@ def _flat(clips: Sequence[ClipSteps], found: Sequence[ClipPrediction]) -> dict[s
     }
 
 
-def _clip_quadrants(
+def clip_quadrants(
     clips: Sequence[ClipSteps], found: Sequence[ClipPrediction], dims: Sequence[str]
 ) -> dict[str, Any] | None:
     """Quadrant of the mean prediction of clips with one quadrant throughout; None unless most have one."""
