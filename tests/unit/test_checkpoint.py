@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,18 @@ def _equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 10 kB, as on a disk that is full: a real write that really stops half-way."""
+    """No file may grow beyond 10 kB, as on a disk that is full: a real write that really stops half-way.
+
+    Not a fixture: pytest itself writes its report, perhaps into a long file, before fixtures are undone.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_round_trip_with_a_folder_made_on_the_way(tmp_path: Path) -> None:
@@ -80,13 +86,11 @@ def test_later_changes_of_the_weights_do_not_reach_a_saved_file(tmp_path: Path) 
     assert torch.equal(load_checkpoint(tmp_path / "c")[0]["weight"], before)
 
 
-def test_a_write_that_stops_half_way_leaves_the_old_file_whole(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_write_that_stops_half_way_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "run" / "checkpoints" / "last.safetensors"
     save_checkpoint(path, _tensors(1.0), {"n": 1})
-    request.getfixturevalue("small_files")
-    with pytest.raises(RunError, match=r"(?s)File too large.*whole.*fusekit train --resume") as caught:
+    expected = pytest.raises(RunError, match=r"(?s)File too large.*whole.*fusekit train --resume")
+    with small_files(), expected as caught:
         save_checkpoint(path, _tensors(2.0), {"n": 2})
     assert str(tmp_path / "run") in str(caught.value)
     tensors, header = load_checkpoint(path)
