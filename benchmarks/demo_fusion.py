@@ -31,7 +31,6 @@ VARIANTS = {
     "cas": ["fusion=concat"],
     "face": ["modalities.voice=null", "fusion=none"],
     "voice": ["modalities.face=null", "fusion=none"],
-    "shuffled": ["target.shuffle=true"],
 }
 DIMS = ("valence", "arousal")
 
