@@ -4,9 +4,10 @@
     python benchmarks/demo_fusion.py runs/demo --seeds 0 1 2 --json fusion.json
 
 All of them share the first stage of that run, as in the paper (stage 1 is per modality); the sequence stage
-is trained anew for each seed: gated (GaS), concatenated (CaS), face alone (Vi-DeS), and voice alone (Au-DeS). Scores are on the test subjects, CCC pooled over all steps, mean of valence and
-arousal; intervals are bootstraps over the test subjects. Existing runs are reused. Synthetic data: what is
-shown is that the parts do their work.
+is trained anew for each seed: gated (GaS), concatenated (CaS), face alone (Vi-DeS), and voice
+alone (Au-DeS). Scores are on the test subjects, CCC pooled over all steps, mean of valence and arousal;
+intervals are bootstraps over the test subjects. Existing runs are reused. Synthetic data:
+what is shown is that the parts do their work.
 """
 
 from __future__ import annotations
