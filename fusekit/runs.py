@@ -260,7 +260,9 @@ def plan(
     """
     steps = data.steps["train"]
     if recipe.target.shuffle:
-        steps = shuffle_labels(steps, recipe.train.seed)
+        # Validation labels too: the best epoch chosen on true ones would let the truth in by the back door.
+        shuffled = {part: shuffle_labels(clips, recipe.train.seed) for part, clips in data.steps.items()}
+        steps, data = shuffled["train"], replace(data, steps=shuffled)
     weights = None
     if recipe.train.weighting != "none":
         fitted = FrequencyWeights.fit(
