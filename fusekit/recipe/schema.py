@@ -44,8 +44,8 @@ class Target:
     Attributes:
         dims: target dimensions, columns of the labels.
         step_hz: steps per second of the grid that everything is aligned to.
-        shuffle: permute the labels between the clips that train, and those that validate: a control run that must
-            score nothing.
+        shuffle: permute the labels between the clips that train, and between those that validate: a control
+            run that must score nothing.
     """
 
     dims: tuple[str, ...]
