@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +28,7 @@ from fusekit.engine.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from fusekit.engine.files import replace_file
 from fusekit.engine.latents import ClipSource, DegradedClip, LatentCache
 from fusekit.engine.loop import fit
 from fusekit.engine.objective import Objective, Phase
@@ -500,15 +500,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written (full disk, no permission); the old one is still whole.
     """
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial_path.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial_path.replace(path)
+        replace_file(path, text.encode())
     except OSError as error:
-        partial_path.unlink(missing_ok=True)
         raise RunError(
             f"cannot write '{path}': {error.strerror or error}. Free some space, or use another folder."
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from fusekit.engine.files import replace_file
 from fusekit.errors import RunError
 
 FORMAT = 1
@@ -24,21 +24,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     Raises:
         RunError: the file cannot be written (full disk, no permission); the old one is still whole.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     data = save(
         # Cloned: safetensors refuses two names for one memory, which a phase's modules share with the model.
         {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
         metadata={"fusekit": json.dumps({"format": FORMAT, **meta})},
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError(
             f"cannot write the checkpoint '{path}': {error.strerror or error}. Nothing was lost: the "
             "previous checkpoint is whole. Free some space, then continue with "

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fusekit.engine.files import replace_file
 from fusekit.errors import RunError
 
 
@@ -43,9 +44,7 @@ class Journal:
         if not self.path.exists():
             return
         kept = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(self.path)
+        replace_file(self.path, "".join(kept).encode())
 
 
 def finite(value: Any) -> Any:

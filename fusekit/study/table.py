@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fusekit.engine.files import replace_file
 from fusekit.errors import DataError, MissingExtraError, RunError
 
 Table = dict[str, np.ndarray]
@@ -152,17 +152,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DataError: the folder cannot be written, or the disk is full; the old file is still whole.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise DataError(f"cannot write '{path}': {error.strerror or error}.") from error
 
 

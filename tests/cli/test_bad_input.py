@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from fusekit.engine import checkpoint
+from fusekit.engine import checkpoint, files
 from fusekit.engine.checkpoint import load_checkpoint
 from fusekit.runs import write_text
 
@@ -407,15 +407,19 @@ def test_a_full_disk_while_a_checkpoint_is_written(
     writes = 0
 
     def fsync(handle: int) -> None:
+        os.ftruncate(handle, 1000)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def replace_file(path: Path, data: bytes) -> None:
         nonlocal writes
         writes += 1
-        if writes == 5:
-            os.ftruncate(handle, 1000)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
+        with monkeypatch.context() as patch:
+            if writes == 5:
+                patch.setattr(files, "os", SimpleNamespace(fsync=fsync, getpid=os.getpid))
+            files.replace_file(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "os", SimpleNamespace(fsync=fsync, getpid=os.getpid))
+        patch.setattr(checkpoint, "replace_file", replace_file)
         result = shop.run(*TRAIN)
     assert result.exit_code == 2
     said = result.stderr[result.stderr.index("fusekit: ") :]
@@ -437,7 +441,7 @@ def test_a_full_disk_while_a_run_begins(shop: Any, monkeypatch: pytest.MonkeyPat
     def fsync(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(runs, "os", SimpleNamespace(fsync=fsync, getpid=os.getpid))
+    monkeypatch.setattr(files, "os", SimpleNamespace(fsync=fsync, getpid=os.getpid))
     result = shop.run(*TRAIN)
     assert result.exit_code == 2
     assert "cannot write 'run/splits.json': No space left on device." in result.stderr
