@@ -13,7 +13,8 @@ from fusekit.contracts import Reader, Source
 from fusekit.data.media import probe
 from fusekit.errors import DataError
 from fusekit.registry import Kind
-from fusekit.runs import Run, read_json
+from fusekit.runs import Run
+from fusekit.runs.files import read_json
 
 FALLBACK_DETECTOR = "haar"
 

@@ -20,7 +20,8 @@ from fusekit.engine.journal import finite
 from fusekit.engine.latents import clip_latents, stored
 from fusekit.engine.metrics import DDOF, POOLING, per_clip, quadrant_scores, scores
 from fusekit.errors import RunError
-from fusekit.runs import Data, Run, read_json, write_json
+from fusekit.runs import Data, Run
+from fusekit.runs.files import read_json, write_json
 from fusekit.study import baselines
 from fusekit.study.gates import gate_separation
 from fusekit.study.statistics import permutation_test

@@ -21,7 +21,8 @@ from safetensors.numpy import load_file, save_file
 
 from fusekit.engine import checkpoint, files
 from fusekit.engine.checkpoint import load_checkpoint
-from fusekit.runs import write_text
+from fusekit.errors import RunError
+from fusekit.runs.files import write_text
 
 MANIFEST = Path("corpus/manifest.csv")
 TRAIN = ("train", "tiny.yaml", "--run", "run", "--device", "cpu")
@@ -436,8 +437,6 @@ def test_a_full_disk_while_a_checkpoint_is_written(
 
 
 def test_a_full_disk_while_a_run_begins(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fusekit import runs
-
     def fsync(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -447,7 +446,7 @@ def test_a_full_disk_while_a_run_begins(shop: Any, monkeypatch: pytest.MonkeyPat
     assert "cannot write 'run/splits.json': No space left on device." in result.stderr
     assert [*Path("run").iterdir()] == []
     Path("old.txt").write_text("old")
-    with pytest.raises(runs.RunError):
+    with pytest.raises(RunError):
         write_text(Path("old.txt"), "new")
     assert Path("old.txt").read_text() == "old"
 

@@ -1,0 +1,102 @@
+"""The data of a run: the recipe's clips, split, prepared and laid on its step grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fusekit import build
+from fusekit.contracts import Clip, Corpus, Reader, Rejected
+from fusekit.data import folds
+from fusekit.data.steps import ClipSteps, build_steps
+from fusekit.data.store import PreparedStore, prepare_clips
+from fusekit.errors import RunError
+from fusekit.recipe.schema import Recipe
+from fusekit.registry import Registry
+
+Count = Callable[..., None]
+
+
+@dataclass
+class Data:
+    """Clips of a recipe on its step grid, by part of the split."""
+
+    corpus: Corpus
+    readers: dict[str, Reader]
+    clips: list[Clip]
+    split: folds.Split
+    rejected: list[Rejected]
+    steps: dict[str, list[ClipSteps]]
+
+
+def load_data(
+    recipe: Recipe,
+    registry: Registry,
+    parts: Sequence[str],
+    *,
+    split: folds.Split | None = None,
+    count: Count | None = None,
+) -> Data:
+    """Corpus -> split -> prepared store -> step grid, for the named parts alone; others' media stay unread.
+
+    Raises:
+        DataError: the corpus is missing, or nothing of it can be used.
+    """
+    corpus = build.build_corpus(recipe, registry)
+    readers = build.build_readers(recipe, registry)
+    columns = {m: v.source or m for m, v in recipe.modalities.items()}
+    clips, rejected = corpus.load(sorted(set(columns.values())), recipe.target.dims)
+    clips = [
+        replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources})
+        for c in clips
+    ]
+    s = recipe.split
+    if split is None:
+        split = folds.assign(
+            clips,
+            folds=s.folds,
+            fold=s.fold,
+            validation=s.validation,
+            seed=s.seed,
+            subject_dependent=s.subject_dependent,
+        )
+    else:
+        folds.verify(split, clips)
+    wanted = {i for p in parts for i in split.part(p)}
+    streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, PreparedStore(), count)
+    rejected += bad
+    gone = {r.where for r in bad}
+    steps: dict[str, list[ClipSteps]] = {}
+    for part in parts:
+        mine = [c for c in clips if c.id in split.part(part) and c.id not in gone]
+        if not mine:
+            raise RunError(_no_clip(part, split, clips, rejected))
+        steps[part], odd = build_steps(
+            mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
+        )
+        rejected += odd
+    return Data(corpus, readers, clips, split, rejected, steps)
+
+
+def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:
+    if not split.part(part):
+        return f"the split has no {part} part ({split.how})."
+    reasons = (
+        "; ".join(f"{r.where}: {r.reason.rstrip('.')}" for r in rejected[:3])
+        or "none is in the corpus any more"
+    )
+    more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
+    return f"no usable clip is left in the {part} part of the split ({split.how}). {reasons}{more}"
+
+
+def check_seen(recipe: Recipe, data: Data) -> None:
+    """Every modality must be present at some labelled step, or there is nothing that it could learn from."""
+    adversarial = any(s.objective == "adversarial" for s in recipe.stages)
+    for part in ("train", "validation") if adversarial else ("train",):
+        for column, m in enumerate(data.readers):
+            if not any((s.present[:, column] & s.known.any(axis=1)).any() for s in data.steps[part]):
+                how = "no file, no face found, or digital silence"
+                raise RunError(
+                    f"modality {m} is present at no labelled step of the {part} clips ({how}). See what its "
+                    f"reader finds, give other files, or leave modalities.{m} out of the recipe."
+                )

@@ -1,0 +1,204 @@
+"""The stages of a recipe as phases, and the objective of each, made when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusekit import build
+from fusekit.contracts import Loss
+from fusekit.data.augmentation import augmentation_for
+from fusekit.data.labels import FrequencyWeights, quadrant_weights
+from fusekit.data.sampling import sample_rngs
+from fusekit.data.steps import ClipSteps, shuffle_labels
+from fusekit.data.windows import Windows
+from fusekit.engine.adversarial import Adversarial, AdversarialSettings
+from fusekit.engine.latents import ClipSource, DegradedClip, LatentCache
+from fusekit.engine.objective import Objective, Phase
+from fusekit.engine.progress import BarProgress
+from fusekit.engine.runtime import Runtime
+from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
+from fusekit.nn.model import Model
+from fusekit.recipe.schema import Recipe
+from fusekit.registry import Registry
+from fusekit.runs.data import Data
+
+
+def plan(
+    recipe: Recipe, registry: Registry, model: Model, data: Data, runtime: Runtime, progress: BarProgress
+) -> list[Phase]:
+    """The recipe's stages as phases.
+
+    An adversarial stage has one per modality, a supervised stage one per window length.
+    """
+    if recipe.target.shuffle:
+        # Validation labels too: the best epoch chosen on true ones would let the truth in by the back door.
+        shuffled = {part: shuffle_labels(clips, recipe.train.seed) for part, clips in data.steps.items()}
+        data = replace(data, steps=shuffled)
+    maker = ObjectiveMaker(recipe, registry, model, data, runtime, progress, _weights(recipe, data))
+    phases: list[Phase] = []
+    for number, stage in enumerate(recipe.stages):
+        loss, every = build.build_loss(stage, registry), stage.validate_every
+        if stage.objective == "adversarial":
+            for m in model.names:
+                make = partial(maker.adversarial, number, loss, m)
+                name = f"{stage.name} {m}"
+                phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make))
+        else:
+            for window in stage.windows:
+                make = partial(maker.supervised, number, loss, window)
+                name = f"{stage.name} {window} steps"
+                phases.append(Phase(name, stage.name, stage.objective, window, stage.epochs, every, make))
+    return phases
+
+
+def _weights(recipe: Recipe, data: Data) -> Callable[[Tensor], Tensor] | None:
+    """Frequency weights of the training labels, as the recipe wants them."""
+    if recipe.train.weighting == "none":
+        return None
+    steps = data.steps["train"]
+    fitted = FrequencyWeights.fit(
+        np.concatenate([s.target for s in steps]),
+        np.concatenate([s.known for s in steps]),
+        recipe.train.weighting,
+    )
+    return fitted.weights
+
+
+@dataclass(frozen=True)
+class ObjectiveMaker:
+    """What every objective of a run is made of, and the making: the matchmaking of data, nets and engine.
+
+    Attributes:
+        model: the whole model, which the objectives train in turn.
+        data: the parts `train` and `validation`, with the labels to train on.
+        weights: `(N, K)` targets -> frequency weights of mean 1, or None.
+        caches: latents by stage's name, those of the running stage alone: its window lengths share them.
+    """
+
+    recipe: Recipe
+    registry: Registry
+    model: Model
+    data: Data
+    runtime: Runtime
+    progress: BarProgress
+    weights: Callable[[Tensor], Tensor] | None
+    caches: dict[str, Caches] = field(default_factory=dict)
+
+    def adversarial(self, number: int, loss: Loss, modality: str) -> Objective:
+        """One modality's phase of the recipe's stage `number`."""
+        recipe, stage = self.recipe, self.recipe.stages[number]
+        column = self.model.names.index(modality)
+        torch.manual_seed(recipe.train.seed + 1 + column)
+        alone = build.solo(recipe, self.registry, self.model, modality).to(self.runtime.device)
+        self.runtime.broadcast(alone)
+        augmentation = None
+        if stage.augment:
+            # Without denoising the occlusion grid is one more choice of the augmentation (spec 4.5).
+            without_damage = recipe.modalities[modality].degradation is None
+            augmentation = augmentation_for(self.data.readers[modality].medium, occlusion=without_damage)
+        train, validation = (_where_present(self.data.steps[p], column) for p in ("train", "validation"))
+        return Adversarial(
+            alone,
+            Windows(train, 1, frames_hz=stage.frames_hz),
+            Windows(validation, 1, frames_hz=stage.frames_hz),
+            loss,
+            AdversarialSettings(
+                batch_size=stage.batch_size,
+                lr=stage.lr,
+                betas=stage.betas,
+                gan=stage.gan,
+                critic_steps=stage.critic_steps,
+                lambdas=stage.lambdas,
+                seed=recipe.train.seed,
+            ),
+            self.runtime,
+            _rngs(recipe.train.seed, number, column),
+            recipe.target.dims,
+            degradation=build.build_degradations(recipe, self.registry)[modality],
+            augmentation=augmentation,
+            weights=self.weights,
+        )
+
+    def supervised(self, number: int, loss: Loss, window: int) -> Objective:
+        """One window length's phase of the recipe's stage `number`."""
+        recipe, stage = self.recipe, self.recipe.stages[number]
+        steps = self.data.steps["train"]
+        quadrants = np.concatenate([s.quadrant for s in steps])
+        return Supervised(
+            self.model,
+            Windows(steps, window),
+            self._caches(number),
+            self.data.steps["validation"],
+            loss,
+            SupervisedSettings(
+                batch_size=stage.batch_size,
+                lr=stage.lr,
+                betas=stage.betas,
+                freeze=stage.freeze,
+                presence_dropout=recipe.train.presence_dropout,
+                degraded=stage.degraded,
+                clip_grad=stage.clip_grad,
+                states=recipe.evaluation.states,
+                steps=window,
+                seed=recipe.train.seed,
+            ),
+            self.runtime,
+            _rngs(recipe.train.seed, number, window),
+            recipe.target.dims,
+            weights=self.weights,
+            quadrant_weights=quadrant_weights(quadrants) if (quadrants >= 0).any() else None,
+        )
+
+    def _caches(self, number: int) -> Caches | None:
+        """Latents for a stage that leaves encoder and quadrant head as they are; None for any other."""
+        stage = self.recipe.stages[number]
+        if not {"encoder", "quadrant"} <= set(stage.freeze):
+            return None
+        if stage.name not in self.caches:
+            self.caches.clear()
+            copies = self._degraded(number) if stage.degraded else None
+            self.caches[stage.name] = Caches(
+                self._cache("training", self.data.steps["train"]),
+                self._cache("validation", self.data.steps["validation"]),
+                None if copies is None else self._cache("damaged copies", copies),
+            )
+        return self.caches[stage.name]
+
+    def _cache(self, what: str, clips: Sequence[ClipSource]) -> LatentCache:
+        counter = self.progress.counter(f"latents, {what}")
+        return LatentCache(self.model, clips, self.runtime, progress=counter)
+
+    def _degraded(self, number: int) -> list[DegradedClip]:
+        """The training clips with the recipe's degradations over their inputs: always the same damage for a
+        seed."""
+        degradations = build.build_degradations(self.recipe, self.registry)
+
+        def rngs(clip: int) -> Callable[[int, str], np.random.Generator]:
+            return lambda stretch, m: sample_rngs(
+                self.recipe.train.seed, clip, [stretch], f"{number}/copy/{m}"
+            )[0]
+
+        return [DegradedClip(s, degradations, rngs(i)) for i, s in enumerate(self.data.steps["train"])]
+
+
+def _where_present(steps: Sequence[ClipSteps], column: int) -> list[ClipSteps]:
+    """Steps without this modality count as unlabelled, so that no window of them is made."""
+    return [
+        replace(s, known=s.known & s.present[:, column : column + 1], present=s.present)
+        for s in steps
+        if (s.known & s.present[:, column : column + 1]).any()
+    ]
+
+
+def _rngs(seed: int, stage: int, what: int) -> Any:
+    def rngs(epoch: int, indices: Any, purpose: str) -> Any:
+        return sample_rngs(seed, epoch, indices, f"{stage}/{what}/{purpose}")
+
+    return rngs

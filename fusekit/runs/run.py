@@ -1,0 +1,66 @@
+"""A run opened again: its recipe, readers and best weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fusekit import build
+from fusekit.contracts import Reader
+from fusekit.data import folds
+from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_prefix
+from fusekit.engine.runtime import Runtime
+from fusekit.errors import RunError
+from fusekit.nn.model import Model
+from fusekit.recipe.load import load as load_recipe
+from fusekit.recipe.schema import Recipe
+from fusekit.registry import Registry
+from fusekit.runs.data import Count, Data, load_data
+from fusekit.runs.files import read_json
+
+
+@dataclass
+class Run:
+    """A finished (or unfinished) run, opened for evaluation or prediction."""
+
+    folder: Path
+    recipe: Recipe
+    registry: Registry
+    runtime: Runtime
+    readers: dict[str, Reader]
+    model: Model
+
+    def split(self) -> folds.Split:
+        """The stored split."""
+        return folds.Split.from_json(read_json(self.folder / "splits.json"))
+
+    def data(self, parts: Sequence[str], count: Count | None = None) -> Data:
+        """Clips of the named parts, prepared as training did."""
+        return load_data(self.recipe, self.registry, parts, split=self.split(), count=count)
+
+
+def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
+    """Recipe, readers and best weights of a run.
+
+    Raises:
+        RunError: there is no run, or it has no weights yet.
+    """
+    if not (folder / "recipe.yaml").is_file():
+        raise RunError(
+            f"'{folder}' is no run: it has no recipe.yaml. Runs are made by `fusekit train RECIPE --run DIR`."
+        )
+    if not (folder / "checkpoints" / "best.safetensors").is_file():
+        raise RunError(f"the run '{folder}' has not finished; go on with `fusekit train --resume {folder}`.")
+    recipe = load_recipe(folder / "recipe.yaml")
+    runtime = Runtime(device, recipe.train.precision)
+    readers = build.build_readers(recipe, registry)
+    path = folder / "checkpoints" / "best.safetensors"
+    tensors, _ = load_checkpoint(path)
+    # On the meta device: no weights are drawn, and none are fetched from a hub, only to be replaced.
+    with torch.device("meta"):
+        model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
+    load_weights(model, without_prefix("model", tensors), str(path), assign=True)
+    return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval())

@@ -1,0 +1,151 @@
+"""Training a recipe into a run's directory, from its beginning or from where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from fusekit import build
+from fusekit.contracts import Reader
+from fusekit.data import folds
+from fusekit.engine.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from fusekit.engine.loop import fit
+from fusekit.engine.progress import BarProgress
+from fusekit.engine.runtime import Runtime
+from fusekit.errors import RecipeError, RunError
+from fusekit.nn.model import Model
+from fusekit.provenance import boxed, provenance
+from fusekit.recipe.schema import Recipe
+from fusekit.registry import Registry
+from fusekit.runs.data import Data, check_seen, load_data
+from fusekit.runs.files import read_json, write_json, write_text
+from fusekit.runs.plan import plan
+
+
+def train(
+    recipe: Recipe,
+    registry: Registry,
+    *,
+    run_dir: Path,
+    device: str = "auto",
+    resume: bool = False,
+    plugins: Sequence[str] = (),
+    branches_from: Path | None = None,
+) -> None:
+    """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
+
+    Args:
+        branches_from: a run whose trained adversarial stage is taken over, encoders, quadrant heads and
+            projectors of the modalities that this recipe has, instead of training that stage again (the paper
+            trains it per modality, and fusion after it). Its training clips must be this run's.
+
+    Raises:
+        FusekitError: anything the user can mend; nothing half-written is left.
+        KeyboardInterrupt: state saved.
+    """
+    build.check(recipe, registry)
+    if recipe.preset == "table11":
+        raise RecipeError(
+            "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be "
+            "trained. Use `fusekit check` with it, or another preset."
+        )
+    runtime = Runtime(device, recipe.train.precision)
+    with BarProgress(silent=not runtime.is_main) as progress:
+        stored = run_dir / "splits.json"
+        split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
+        data = load_data(
+            recipe, registry, ("train", "validation"), split=split, count=progress.counter("preparing clips")
+        )
+        for r in data.rejected:
+            progress.say(f"left out {r.where}: {r.reason}")
+        check_seen(recipe, data)
+        if runtime.is_main and not resume:
+            _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
+        runtime.wait()
+        model = _fresh_model(recipe, registry, data.readers, runtime)
+        if resume:
+            branches_from = _remembered(run_dir)
+        if branches_from is not None:
+            take_branches(model, recipe, data.split, branches_from)
+        phases = plan(recipe, registry, model, data, runtime, progress)
+        if branches_from is not None:
+            phases = [phase for phase in phases if phase.objective != "adversarial"]
+        folder = run_dir / "checkpoints"
+        going_on = resume and (folder / "last.safetensors").exists()
+        fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
+    if runtime.is_main:
+        save_checkpoint(
+            folder / "best.safetensors", with_prefix("model", model.state_dict()), {"recipe": recipe.name}
+        )
+    runtime.wait()
+
+
+def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader], runtime: Runtime) -> Model:
+    torch.manual_seed(recipe.train.seed)
+    model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()}).to(
+        runtime.device
+    )
+    runtime.broadcast(model)
+    return model
+
+
+def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -> None:
+    """Load the branches that another run's adversarial stage left.
+
+    Raises:
+        RunError: there is no such stage, it was trained on other clips, or its branches do not fit.
+    """
+    names = [s.name for s in recipe.stages if s.objective == "adversarial"]
+    path = run / "checkpoints" / f"{names[-1] if names else 'latent'}.safetensors"
+    theirs = folds.Split.from_json(read_json(run / "splits.json")) if path.is_file() else None
+    if theirs is None:
+        raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
+    if theirs.train != split.train:
+        raise RunError(
+            f"the branches in '{run}' were trained on other clips than this run's training clips; test "
+            "subjects could be among them. Use the same corpus, split and fold."
+        )
+    tensors, _ = load_checkpoint(path)
+    for m in model.names:
+        load_weights(
+            model.branches[m], without_prefix(f"model.branches.{m}", tensors), f"{path} for modality {m}"
+        )
+
+
+def _remembered(run_dir: Path) -> Path | None:
+    path = read_json(run_dir / "provenance.json").get("branches_from")
+    return None if path is None else Path(path)
+
+
+def _begin(
+    run_dir: Path,
+    recipe: Recipe,
+    data: Data,
+    device: str,
+    plugins: Sequence[str],
+    branches_from: Path | None,
+) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+        ) from error
+    write_json(run_dir / "splits.json", data.split.to_json())
+    facts = provenance(data.clips, device, recipe.train.seed, plugins)
+    facts["corpus"] = data.corpus.describe()
+    facts["branches_from"] = None if branches_from is None else str(branches_from.resolve())
+    facts["label_range"] = list(data.corpus.label_range)
+    facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
+    facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
+    write_json(run_dir / "provenance.json", facts)
+    # Last: a directory with a recipe is a run.
+    write_text(run_dir / "recipe.yaml", recipe.to_yaml())
