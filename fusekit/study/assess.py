@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from fusekit import build
 from fusekit.batch import to_float
 from fusekit.contracts import DenoisingEncoder
-from fusekit.data.labels import quadrant, unscale
+from fusekit.data.labels import quadrant
 from fusekit.data.steps import ClipSteps
 from fusekit.engine.evaluation import ClipPrediction, predict_clips, score_clips
 from fusekit.engine.journal import finite
@@ -24,8 +23,9 @@ from fusekit.runs import Data, Run
 from fusekit.runs.files import read_json, write_json
 from fusekit.study import baselines
 from fusekit.study.gates import gate_separation
+from fusekit.study.predictions import predictions_table, with_test_rows
 from fusekit.study.statistics import permutation_test
-from fusekit.study.table import Table, read_table, write_table
+from fusekit.study.table import write_table
 
 Say = Callable[[str], None]
 
@@ -63,9 +63,9 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     say("baselines")
     for name, by_part in _baselines(run, data, parts).items():
         metrics["baselines"][name] = by_part
-    table = _table(run, data, {p: f[0] for p, f in found.items()}, parts)
+    table = predictions_table(run, data, {p: f[0] for p, f in found.items()}, parts)
     path = run.folder / f"predictions.{run.recipe.output.predictions}"
-    write_table(path, table if final else _with_test_rows(table, path))
+    write_table(path, table if final else with_test_rows(table, path))
     seen = _kinds(data.steps["train"])
     for part in parts:
         rows = {k: v[table["split"] == part] for k, v in table.items()}
@@ -115,18 +115,6 @@ def _keep_test(metrics: dict[str, Any], run: Run) -> None:
     for name, by_part in before["baselines"].items():
         if "test" in by_part:
             metrics["baselines"].setdefault(name, {})["test"] = by_part["test"]
-
-
-def _with_test_rows(table: Table, path: Path) -> Table:
-    """The table, and below it the test rows of the one that it will replace."""
-    before = read_table(path) if path.exists() else {}
-    rows = before["split"] == "test" if "split" in before else np.zeros(0, bool)
-    if not rows.any():
-        return table
-    # Numbers back to the type they were written from, so that they are written with the same digits.
-    kept = {n: v[rows].astype(table[n].dtype) if n in table else v[rows] for n, v in before.items()}
-    names = dict.fromkeys([*table, *kept])
-    return {name: _stack([table.get(name), kept.get(name)], [table, kept]) for name in names}
 
 
 def _predict(run: Run, clips: Sequence[ClipSteps]) -> tuple[list[ClipPrediction], list[ClipPrediction]]:
@@ -237,49 +225,6 @@ def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str
             if part in parts
         }
     return result
-
-
-def _table(run: Run, data: Data, found: dict[str, list[ClipPrediction]], parts: Sequence[str]) -> Table:
-    """Predictions in the corpus's own label range, one row per step."""
-    pieces: list[dict[str, Any]] = []
-    for part in parts:
-        for clip, f in zip(data.steps[part], found[part], strict=True):
-            n = len(clip)
-            true = unscale(np.where(clip.known, clip.target, np.nan), data.corpus.label_range)
-            said = unscale(f.prediction, data.corpus.label_range)
-            row: dict[str, Any] = {
-                "clip": np.full(n, clip.clip.id, object),
-                "subject": np.full(n, clip.clip.subject, object),
-            }
-            row["time_s"] = np.round(clip.times, 6)
-            row |= {dim: said[:, k] for k, dim in enumerate(run.recipe.target.dims)}
-            row |= {f"{dim}_true": true[:, k] for k, dim in enumerate(run.recipe.target.dims)}
-            if "gate" in f.trace:
-                row |= {f"gate_{m}": f.trace["gate"][:, i] for i, m in enumerate(run.model.names)}
-            if "attention" in f.trace:
-                row |= {
-                    f"attention_{k + 1}": f.trace["attention"][:, k]
-                    for k in range(f.trace["attention"].shape[1])
-                }
-            row |= {
-                f"present_{m}": clip.present[:, i].astype(np.int64) for i, m in enumerate(run.model.names)
-            }
-            row["split"] = np.full(n, part, object)
-            row |= {k: v for k, v in clip.extra.items() if k not in row}
-            pieces.append(row)
-    names = list(dict.fromkeys(name for piece in pieces for name in piece))
-    return {name: _stack([piece.get(name) for piece in pieces], pieces) for name in names}
-
-
-def _stack(columns: list[Any], pieces: list[dict[str, Any]]) -> np.ndarray:
-    text = any(c is not None and np.asarray(c).dtype.kind in "OUS" for c in columns)
-    filled = [
-        np.full(len(p["time_s"]), "" if text else np.nan, object if text else float)
-        if c is None
-        else np.asarray(c)
-        for c, p in zip(columns, pieces, strict=True)
-    ]
-    return np.concatenate([f.astype(object) for f in filled] if text else filled)
 
 
 def _kinds(clips: Sequence[ClipSteps]) -> set[str]:

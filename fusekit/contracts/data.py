@@ -1,0 +1,161 @@
+"""Bases and values of the data room: clips and their labels, corpora, readers, detectors, degradations.
+
+Shapes: T steps, K target dimensions, N rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """One modality's file of one clip.
+
+    Attributes:
+        path: a media file; for sound this may be a video file with a sound track.
+        boxes: CSV `time_s,x0,y0,x1,y1` of face boxes in pixels given by the corpus (tight landmark boxes,
+            before the reader's margin); None: the reader's detector finds them.
+        start_s, step_s: time of the first frame and spacing, where the corpus knows better than the
+            container.
+    """
+
+    path: Path
+    boxes: Path | None = None
+    start_s: float | None = None
+    step_s: float | None = None
+
+
+@dataclass
+class Labels:
+    """Labels of one clip, in the corpus's own range.
+
+    Attributes:
+        times: `(n,)` float64 seconds, increasing. A single entry is held over the whole clip.
+        values: `(n, K)` float32, NaN where unknown.
+        dims: names of the K columns.
+        quadrant: `(n,)` int64 quadrant given by the corpus itself, -1: none; or None: derived from `values`.
+        extra: further columns `(n,)` that analyses use (e.g. schedules of damage).
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    dims: tuple[str, ...]
+    quadrant: np.ndarray | None = None
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Clip:
+    """One recording of one subject. `split` is "train", "validation", "test" or "" (folds decide)."""
+
+    id: str
+    subject: str
+    sources: dict[str, Source]
+    labels: Labels | None
+    session: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A clip (or row) that a corpus left out, and why."""
+
+    where: str
+    reason: str
+
+
+class Corpus(ABC):
+    """A set of clips in a published layout.
+
+    Attributes:
+        label_range: `(low, high)` of the corpus's labels; the midpoint divides the quadrants (spec 4.6).
+    """
+
+    label_range: tuple[float, float] = (-1.0, 1.0)
+
+    @abstractmethod
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        """Clips with labels for `dims` and at least one of `modalities`, sorted by id; and what was left out.
+
+        Raises:
+            DataError: the corpus is not there, or no clip can be used.
+        """
+
+    def describe(self) -> str:
+        """One line for logs and tables: name, variant of the layout, licence where known."""
+        return type(self).__name__
+
+
+Stream = Mapping[str, np.ndarray]
+"""A prepared clip: named arrays, memory-mapped when they come from the store."""
+
+
+class Reader(ABC):
+    """Turns one clip's file into a stream and cuts the window around a step.
+
+    Attributes:
+        raw_shape: shape of one window, e.g. `(3, 128, 128)`.
+        lookahead_s: seconds of future that a window contains (0 for a causal reader).
+        medium: "video" or "audio" (what kind of file it opens).
+    """
+
+    raw_shape: tuple[int, ...]
+    lookahead_s: float
+    medium: ClassVar[str]
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON-able settings that change what `prepare` returns: part of the prepared store's key."""
+
+    @abstractmethod
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        """Decode a file once. Always holds `duration_s (1,)`; the rest is the reader's own.
+
+        Raises:
+            DataError: the file is missing, empty or cannot be decoded.
+        """
+
+    @abstractmethod
+    def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+        """`(T,)` seconds -> `(T,)` bool: is the modality recorded there (a face seen, no digital silence)."""
+
+    @abstractmethod
+    def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+        """`(T,)` seconds -> `(T, *raw_shape)`; uint8 pictures (0..255 stand for -1..1) or float32."""
+
+
+class Detector(ABC):
+    """Finds faces in a frame.
+
+    Attributes:
+        to_tight: `(dx0, dy0, dx1, dy1)` in fractions of the detected box's width and height, added to its
+            edges to reach the tight box of the 68 landmarks that the spec's margin rule (4.1) starts from.
+    """
+
+    to_tight: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 0.0, 0.0)
+
+    @abstractmethod
+    def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+        """`(H, W, 3)` uint8 RGB -> `(n, 5)` float: x0, y0, x1, y1, score; best first.
+
+        `near`: the last box, a hint.
+        """
+
+
+class Degradation(ABC):
+    """Artificial damage of inputs that a denoising encoder learns to undo (spec 4.3, 4.4)."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        """`(N, *raw)` float -> damaged copy of the same shape; row i draws from `rngs[i]` alone.
+
+        `x` is not changed.
+        """
