@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -12,9 +13,10 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old file is still whole and nothing half-written is left.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_parts(path)
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
@@ -24,3 +26,35 @@ def replace_file(path: Path, data: bytes) -> None:
         if partial.is_file():
             partial.unlink()
         raise
+
+
+def partial_file(path: Path) -> Path:
+    """Where this process writes what shall replace `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def remove_left_parts(path: Path) -> None:
+    """Remove what processes that were killed while they wrote `path` have left of it.
+
+    Parts of other files are left alone: in a folder that several machines share, they may be at work there,
+    and a number does not tell whose process it is.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".partial")
+        if process.isdecimal() and not _lives(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere, to ask by signal 0 would be to send one
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):  # none of this number, or no number of a process at all
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -19,6 +19,7 @@ import numpy as np
 
 from fusekit.data.labels import scale
 from fusekit.data.media import probe, read_audio, read_video
+from fusekit.engine.files import partial_file, remove_left_parts
 from fusekit.errors import DataError
 from fusekit.serve.overlay import Scene, draw
 from fusekit.serve.predictor import FilePrediction
@@ -47,9 +48,10 @@ def annotate(found: FilePrediction, out: Path, progress: Progress | None = None)
     """
     if found.video is None:
         raise DataError(f"{found.file} has no picture to draw into; --video needs a video file.")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = partial_file(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_parts(out)
         with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             _write(container, found, progress)
         with partial.open("rb+") as file:

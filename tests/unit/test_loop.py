@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -240,6 +242,27 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
             load_checkpoint(f / "checkpoints" / name)[0] for f in (tmp_path, uninterrupted.folder)
         )
         assert _same(saved, whole)
+
+
+def test_a_resumed_run_removes_what_was_half_saved(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace
+) -> None:
+    def at(phase: int, epoch: int, index: int) -> None:
+        if epoch == 1:
+            raise KilledError
+
+    model = _model()
+    with pytest.raises(KilledError):
+        _fit(tmp_path, model, _phases(model, at=at), tiny.runtime())
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    folder = tmp_path / "checkpoints"
+    (folder / f".last.safetensors.{gone.pid}.partial").write_bytes(b"cut sh")
+    model = _model()
+    _fit(tmp_path, model, _phases(model), tiny.runtime(), resume=True)
+    whole = uninterrupted.folder / "checkpoints"
+    assert {p.name for p in folder.iterdir()} == {p.name for p in whole.iterdir()}
+    assert _same(_weights(model), uninterrupted.weights)
 
 
 def test_a_run_may_be_stopped_again_and_again(
