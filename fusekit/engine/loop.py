@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from fusekit.engine.averages import Averages, numbers
 from fusekit.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -29,6 +30,7 @@ from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 
 SAVE_EVERY_S = 300.0  # a killed process loses at most this much
+READ_EVERY_S = 0.25  # losses for the progress: each reading waits for the device
 
 
 class Progress(Protocol):
@@ -36,7 +38,8 @@ class Progress(Protocol):
 
     def phase(self, number: int, phase: Phase, batches: int, done: int) -> None: ...
 
-    def batch(self, losses: dict[str, float] | None) -> None: ...
+    def batch(self, losses: dict[str, float] | None) -> None:
+        """One more is done; None: its losses were not read from the device."""
 
     def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None: ...
 
@@ -133,27 +136,29 @@ def _run_phase(
             "the stage's batch_size, or train on more clips."
         )
     progress.phase(number, phase, per_epoch * phase.epochs, per_epoch * at.epoch + at.batch)
-    started = time.monotonic()
+    started, read = time.monotonic(), -math.inf
+    averages = Averages(at.sums, at.counts)
     while at.epoch < phase.epochs:
         batches = objective.batches(at.epoch)
         for indices in batches[at.batch :]:
             # Parts with dropout draw from torch's generator: seed it by position, so that no generator must
             # be saved.
             torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
-            losses = {k: float(v) for k, v in objective.step(indices, at.epoch).items()}
-            for name, value in losses.items():
-                at.sums[name] = at.sums.get(name, 0.0) + value
-                at.counts[name] = at.counts.get(name, 0) + 1
+            losses = objective.step(indices, at.epoch)
+            averages.add(losses)
             at.batch += 1
             at.step += 1
-            progress.batch(losses)
+            due = time.monotonic() - read >= READ_EVERY_S
+            progress.batch(numbers(losses) if due else None)
+            read = time.monotonic() if due else read
             stop = keeper.runtime.any(bool(interrupted))  # all stop at the same batch
             if stop or keeper.due():
+                at.sums, at.counts = averages.sums(), dict(averages.counts)
                 keeper.save(objective, best, at)
                 if stop:
                     raise KeyboardInterrupt
         at.epoch, at.batch = at.epoch + 1, 0
-        train = {k: at.sums[k] / at.counts[k] for k in at.sums}
+        train, averages = averages.means(), Averages()
         at.sums, at.counts = {}, {}
         scores: dict[str, Any] = {}
         if at.epoch % phase.validate_every == 0 or at.epoch == phase.epochs:

@@ -37,6 +37,7 @@ class BarProgress:
         self._counter: Any = None
         self._phase: Phase | None = None
         self._score = math.nan
+        self._losses = ""
         self._started = 0.0
         self._done = 0
 
@@ -51,7 +52,8 @@ class BarProgress:
 
     def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
         """A phase begins (or goes on, `done` batches of `batches` behind it)."""
-        self._phase, self._score, self._started, self._done = phase, math.nan, time.monotonic(), 0
+        self._phase, self._score, self._losses = phase, math.nan, ""
+        self._started, self._done = time.monotonic(), 0
         self._drop_counter()
         if self._task is not None:
             self._progress.remove_task(self._task)
@@ -60,14 +62,15 @@ class BarProgress:
             self.console.print(f"{phase.name}: {phase.epochs} epochs, {batches} batches", highlight=False)
 
     def batch(self, losses: dict[str, float] | None) -> None:
-        """One batch is done."""
+        """One batch is done; without its losses the last ones stay."""
         self._done += 1
         if self._task is None or not self.live:
             return
-        shown = " ".join(f"{k} {v:.3f}" for k, v in list((losses or {}).items())[-4:])
+        if losses is not None:
+            self._losses = " ".join(f"{k} {v:.3f}" for k, v in list(losses.items())[-4:])
         score = "" if math.isnan(self._score) else f"[green]val CCC {self._score:.3f}[/] "
         rate = self._done / max(time.monotonic() - self._started, 1e-6)
-        self._progress.update(self._task, advance=1, note=score + shown, rate=f"{rate:.1f}/s")
+        self._progress.update(self._task, advance=1, note=score + self._losses, rate=f"{rate:.1f}/s")
 
     def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None:
         """Validation scores of an epoch."""

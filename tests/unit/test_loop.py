@@ -45,6 +45,7 @@ class Watcher:
     def __init__(self) -> None:
         self.phases: list[tuple[int, str, int, int]] = []
         self.batches = 0
+        self.read: list[dict[str, float]] = []
         self.scores: list[tuple[int, bool]] = []
 
     def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
@@ -52,6 +53,8 @@ class Watcher:
 
     def batch(self, losses: dict[str, float] | None) -> None:
         self.batches += 1
+        if losses is not None:
+            self.read.append(losses)
 
     def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None:
         self.scores.append((epoch, best))
@@ -171,6 +174,35 @@ def test_the_journal_has_one_line_per_epoch(uninterrupted: SimpleNamespace) -> N
     assert uninterrupted.watcher.phases == [(0, "phase 0", 12, 0), (1, "phase 1", 8, 0)]
     assert uninterrupted.watcher.batches == 20
     assert uninterrupted.watcher.scores == [(1, True), (2, True), (3, False), (1, True), (2, False)]
+
+
+@pytest.mark.parametrize(("every_s", "read"), [(0.0, 20), (math.inf, 2)])
+def test_losses_are_read_from_the_device_as_often_as_the_progress_is_drawn(
+    tmp_path: Path,
+    tiny: SimpleNamespace,
+    uninterrupted: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    every_s: float,
+    read: int,
+) -> None:
+    """The first batch of a phase at once; the journal tells the mean of all, whatever was read of them."""
+    found: list[float] = []
+    original = Toy.step
+
+    def step(self: Toy, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        losses = original(self, indices, epoch)
+        found.append(float(losses["loss"]))
+        return losses
+
+    monkeypatch.setattr(Toy, "step", step)
+    monkeypatch.setattr(loop, "READ_EVERY_S", every_s)
+    model = _model()
+    watcher = _fit(tmp_path, model, _phases(model), tiny.runtime())
+    assert watcher.batches == 20
+    assert [x["loss"] for x in watcher.read] == (found if read == 20 else [found[0], found[12]])
+    means = [sum(found[k : k + BATCHES]) / BATCHES for k in range(0, 20, BATCHES)]
+    assert [line["train"] for line in _journal(tmp_path)] == [{"loss": mean} for mean in means]
+    assert _journal(tmp_path) == uninterrupted.journal
 
 
 @pytest.mark.parametrize("stop", range(20))
