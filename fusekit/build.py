@@ -71,6 +71,11 @@ def _misfits(recipe: Recipe) -> list[str]:
                 "adversarial stage, and the recipe has none. Add one, or use {name: classifier} or "
                 "{name: none}."
             )
+        if modality.damage and not any(s.degraded for s in recipe.stages):
+            faults.append(
+                f"{modality.damage.where}: modalities.{name}.damage: no stage reads damaged copies; "
+                "set `degraded` of a supervised stage, or take it out."
+            )
     defaults = {f.name: f.default for f in fields(Stage)}
     for i, stage in enumerate(recipe.stages):
         ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY
@@ -84,6 +89,11 @@ def _misfits(recipe: Recipe) -> list[str]:
             faults.append(
                 f"stages.{i}.degraded: damaged copies are of cached latents, and only frozen encoders "
                 "are cached; add `freeze: [encoder, quadrant]`."
+            )
+        if stage.degraded and not any(m.damage or m.degradation for m in recipe.modalities.values()):
+            faults.append(
+                f"stages.{i}.degraded: no modality says what damages its copies; add `damage` (or "
+                "`degradation`) to one."
             )
     return faults
 
@@ -137,6 +147,12 @@ def build_degradations(recipe: Recipe, registry: Registry) -> dict[str, Degradat
         name: None if m.degradation is None else make(registry, Kind.DEGRADATION, m.degradation)
         for name, m in recipe.modalities.items()
     }
+
+
+def build_damages(recipe: Recipe, registry: Registry) -> dict[str, Degradation | None]:
+    """`{modality: what its damaged copies undergo}`: `damage`, else `degradation`, else None."""
+    chosen = {name: m.damage or m.degradation for name, m in recipe.modalities.items()}
+    return {name: None if c is None else make(registry, Kind.DEGRADATION, c) for name, c in chosen.items()}
 
 
 def build_loss(stage: Stage, registry: Registry) -> Loss:
@@ -196,6 +212,7 @@ def check(recipe: Recipe, registry: Registry) -> CheckReport:
     check_components(recipe, registry)
     readers = build_readers(recipe, registry)
     build_degradations(recipe, registry)
+    build_damages(recipe, registry)
     for stage in recipe.stages:
         build_loss(stage, registry)
     raw_shapes = {m: r.raw_shape for m, r in readers.items()}

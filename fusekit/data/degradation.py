@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import log2
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusekit.contracts import Degradation
+from fusekit.errors import RecipeError
 
 NOMINAL_PX = 128
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as image libraries convert to grey
@@ -31,6 +33,13 @@ class PictureDegradation(Degradation):
 
     Args:
         probability: share of the rows that are damaged.
+        severity: multiples of the strengths, of which each damaged row draws one; the spec's are 1. Sigma and
+            the noise's deviation grow by it, the brightness is taken to its power, down-sampling halves log2
+            of it more often; grey and the grid stay what they are. Beyond 1 it is for teaching a fusion that
+            a modality may tell nothing (`damage` of a modality), hardly for denoising.
+
+    Raises:
+        RecipeError: a severity is below 1.
     """
 
     kinds: ClassVar[Mapping[str, tuple[float, ...]]] = {
@@ -43,22 +52,29 @@ class PictureDegradation(Degradation):
     }
     grid_value: ClassVar[float] = 1.0
 
-    def __init__(self, *, probability: float = 0.5) -> None:
-        self.probability = probability
+    def __init__(self, *, probability: float = 0.5, severity: tuple[float, ...] = (1.0,)) -> None:
+        if not severity or min(severity) < 1:
+            shown = ", ".join(f"{s:g}" for s in severity)
+            raise RecipeError(
+                f"degradation: severity lists multiples of 1 or more, as in [1, 4], found [{shown}]"
+            )
+        self.probability, self.severity = probability, tuple(severity)
 
     def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
-        draws = np.stack([rng.random(3) for rng in rngs])
+        draws = np.stack([rng.random(4) for rng in rngs])
         names = list(self.kinds)
         kind = (draws[:, 1] * len(names)).astype(int)
         count = np.array([len(self.kinds[name]) for name in names])[kind]
         strength = (draws[:, 2] * count).astype(int)
-        group = np.where(draws[:, 0] < self.probability, kind * 3 + strength, -1)
+        severity = (draws[:, 3] * len(self.severity)).astype(int)
+        damaged = draws[:, 0] < self.probability
         out = x.clone()
-        for value in np.unique(group[group >= 0]):
-            rows = np.flatnonzero(group == value)
-            name = names[value // 3]
+        for k, s, v in sorted(set(zip(kind[damaged], strength[damaged], severity[damaged], strict=True))):
+            rows = np.flatnonzero(damaged & (kind == k) & (strength == s) & (severity == v))
+            name = names[k]
             at = torch.from_numpy(rows).to(x.device)
-            out[at] = self.damage(x[at], name, self.kinds[name][value % 3], [rngs[i] for i in rows.tolist()])
+            harder = _harder(name, self.kinds[name][s], self.severity[v])
+            out[at] = self.damage(x[at], name, harder, [rngs[i] for i in rows.tolist()])
         return out
 
     def damage(self, x: Tensor, kind: str, strength: float, rngs: Sequence[np.random.Generator]) -> Tensor:
@@ -90,6 +106,7 @@ class SpectrogramDegradation(PictureDegradation):
 
     Args:
         probability: share of the rows that are damaged.
+        severity: as for pictures.
     """
 
     kinds = {name: s for name, s in PictureDegradation.kinds.items() if name != "grey"}
@@ -97,6 +114,15 @@ class SpectrogramDegradation(PictureDegradation):
 
     def damage(self, x: Tensor, kind: str, strength: float, rngs: Sequence[np.random.Generator]) -> Tensor:
         return super().damage(x[:, :1], kind, strength, rngs).expand_as(x)
+
+
+def _harder(kind: str, strength: float, severity: float) -> float:
+    """A strength of a kind, made `severity` times as hard."""
+    if kind == "down-sample":
+        return strength + log2(severity)
+    if kind == "noise":  # its strength is a variance
+        return strength * severity**2
+    return strength**severity if kind == "brightness" else strength * severity
 
 
 def occlusion_grid(height: int, width: int) -> Tensor:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fusekit.batch import Batch
 from fusekit.contracts import Latent, Loss
 from fusekit.engine.evaluation import States, predict_clips, score_clips
 from fusekit.engine.latents import ClipSource, LatentCache, clip_latents
@@ -104,7 +103,9 @@ class Supervised(Objective):
     def step(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
         """One update."""
         cached = self.caches is not None
-        batch = self.train.collate(indices, () if cached else None).to(self.runtime.device)
+        batch = self.train.collate(indices, () if cached else None)
+        clips = batch.clip.numpy()  # read before it is on a device that would have to be waited for
+        batch = batch.to(self.runtime.device)
         present = self._hide(batch.present, indices, epoch)
         self.model.train()
         for branch in self.model.branches.values():
@@ -112,7 +113,7 @@ class Supervised(Objective):
                 getattr(branch, part).eval()  # frozen means its running statistics too, and no dropout
         with self.runtime.autocast():
             if cached:
-                latents = self._cached_rows(batch, indices, epoch)
+                latents = self._cached_rows(clips, indices, epoch)
             else:
                 latents = self.model.latents(batch.inputs, batch.present)
             prediction, _, _ = self.model.predict(latents, present, batch.valid, context=batch.context)
@@ -147,12 +148,12 @@ class Supervised(Objective):
         optimizer.step()
         return losses
 
-    def _cached_rows(self, batch: Batch, indices: np.ndarray, epoch: int) -> dict[str, Latent]:
+    def _cached_rows(self, clips: np.ndarray, indices: np.ndarray, epoch: int) -> dict[str, Latent]:
         """Latents of the windows' steps; in a share of the windows one modality is of the damaged copy."""
         assert self.caches is not None
         cache, damaged = self.caches.train, self.caches.degraded
         rows, _ = self.train.rows(indices)
-        flat = (cache.offsets[batch.clip.cpu().numpy()][:, None] + rows).reshape(-1)
+        flat = (cache.offsets[clips][:, None] + rows).reshape(-1)
         latents = cache.take(flat, self.runtime.device)
         if damaged is None:
             return latents

@@ -58,6 +58,8 @@ class Modality:
     """One named input.
 
     Attributes:
+        degradation: what an adversarial stage's inputs undergo, and learns to undo.
+        damage: what the copies undergo that a stage's `degraded` reads; by default as `degradation`.
         source: column of the manifest to read, by default the modality's own name (two may share one sensor).
     """
 
@@ -66,6 +68,7 @@ class Modality:
     projector: Component
     quadrant: Component = field(default_factory=lambda: Component("none"))
     degradation: Component | None = None
+    damage: Component | None = None
     source: str | None = None
 
 
@@ -191,8 +194,9 @@ class Recipe:
         yield Kind.CORPUS, self.corpus
         for modality in self.modalities.values():
             yield Kind.READER, modality.reader
-            if modality.degradation:
-                yield Kind.DEGRADATION, modality.degradation
+            for damaging in (modality.degradation, modality.damage):
+                if damaging:
+                    yield Kind.DEGRADATION, damaging
             yield Kind.ENCODER, modality.encoder
             yield Kind.QUADRANT, modality.quadrant
             yield Kind.PROJECTOR, modality.projector
@@ -216,6 +220,8 @@ def component_kind(path: tuple[str, ...]) -> Kind | None:
             return Kind(kind)
         case ("modalities", _, "reader" | "degradation" | "encoder" | "quadrant" | "projector" as kind):
             return Kind(kind)
+        case ("modalities", _, "damage"):
+            return Kind.DEGRADATION
         case ("stages", _, "loss"):
             return Kind.LOSS
     return None

@@ -176,16 +176,15 @@ class ObjectiveMaker:
         return LatentCache(self.model, clips, self.runtime, progress=counter)
 
     def _degraded(self, number: int) -> list[DegradedClip]:
-        """The training clips with the recipe's degradations over their inputs: always the same damage for a
-        seed."""
-        degradations = build.build_degradations(self.recipe, self.registry)
+        """The training clips with the recipe's damage over their inputs: always the same for a seed."""
+        damages = build.build_damages(self.recipe, self.registry)
 
         def rngs(clip: int) -> Callable[[int, str], np.random.Generator]:
             return lambda stretch, m: sample_rngs(
                 self.recipe.train.seed, clip, [stretch], f"{number}/copy/{m}"
             )[0]
 
-        return [DegradedClip(s, degradations, rngs(i)) for i, s in enumerate(self.data.steps["train"])]
+        return [DegradedClip(s, damages, rngs(i)) for i, s in enumerate(self.data.steps["train"])]
 
 
 def _where_present(steps: Sequence[ClipSteps], column: int) -> list[ClipSteps]:

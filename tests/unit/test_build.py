@@ -41,3 +41,25 @@ def test_a_discriminator_needs_an_adversarial_stage(registry: Registry) -> None:
         "modalities.face.quadrant",
         "modalities.voice.quadrant",
     ]
+
+
+def test_copies_are_damaged_by_damage_else_by_degradation(registry: Registry) -> None:
+    words = ["modalities.face.damage={name: picture, severity: [1, 4]}", "modalities.voice.damage=null"]
+    recipe = load("demo", words)
+    build.check_components(recipe, registry)
+    damages = build.build_damages(recipe, registry)
+    assert damages["face"].severity == (1, 4)
+    assert damages["voice"].severity == (1,)
+    assert build.build_degradations(recipe, registry)["face"].severity == (1,)
+
+
+def test_damage_that_nothing_reads_and_copies_that_nothing_damages_are_faults(registry: Registry) -> None:
+    words = ["stages.sequence.degraded=0", "modalities.face.damage=picture", "modalities.voice.damage=null"]
+    with pytest.raises(
+        RecipeError, match=r"modalities\.face\.damage: no stage reads damaged copies"
+    ) as caught:
+        build.check_components(load("demo", words), registry)
+    assert len(str(caught.value).splitlines()) == 1
+    words = [f"modalities.{m}.{key}=null" for m in ("face", "voice") for key in ("damage", "degradation")]
+    with pytest.raises(RecipeError, match=r"stages\.1\.degraded: no modality says what damages its copies"):
+        build.check_components(load("demo", words), registry)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fusekit.data.degradation import PictureDegradation, SpectrogramDegradation, occlusion_grid
 from fusekit.data.sampling import sample_rngs
+from fusekit.errors import RecipeError
 
 KINDS = [PictureDegradation, SpectrogramDegradation]
 
@@ -177,3 +178,39 @@ def test_the_generator_is_the_documented_philox():
     (rng,) = sample_rngs(3, 1, [9], "a")
     same = np.random.Generator(np.random.Philox(key=rng.bit_generator.state["state"]["key"]))
     assert rng.random(5).tolist() == same.random(5).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "nominal", "harder"),
+    [
+        ("blur", 3, 12),
+        ("noise", 0.005, 0.08),
+        ("down-sample", 1, 3),
+        ("brightness", 1.25, 1.25**4),
+        ("grey", 1, 1),
+    ],
+)
+def test_severity_multiplies_what_a_kind_does(monkeypatch, name, nominal, harder):
+    """Amplitudes by 4: sigma, the noise's deviation (so its variance by 16), two halvings more."""
+    monkeypatch.setattr(PictureDegradation, "kinds", {name: (nominal,)})
+    x = pictures(3)
+    severe = PictureDegradation(probability=1.0, severity=(4.0,))
+    own = rngs(3)
+    for rng in own:
+        rng.random(4)  # what the draw of kind, strength and severity takes
+    expected = PictureDegradation().damage(x, name, harder, own)
+    assert torch.allclose(severe(x, rngs(3)), expected)
+
+
+def test_every_severity_is_drawn_and_none_below_one_is_taken(monkeypatch):
+    monkeypatch.setattr(PictureDegradation, "kinds", {"blur": (1,)})
+    seen = []
+    monkeypatch.setattr(
+        PictureDegradation, "damage", lambda self, x, kind, strength, own: seen.append(strength) or x
+    )
+    PictureDegradation(probability=1.0, severity=(1, 2, 4))(pictures(64), rngs(64))
+    assert sorted(seen) == [1, 2, 4]
+    with pytest.raises(RecipeError, match="severity lists multiples of 1 or more"):
+        PictureDegradation(severity=(0.5,))
+    with pytest.raises(RecipeError, match="severity"):
+        PictureDegradation(severity=())

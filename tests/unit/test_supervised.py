@@ -364,7 +364,7 @@ def test_latents_are_what_the_cache_holds(tiny: SimpleNamespace) -> None:
     objective = _objective(tiny)
     batch = objective.train.collate(np.array([4, 1]), ())
     assert batch.inputs == {}  # nothing is decoded where latents are cached
-    latents = objective._cached_rows(batch, np.array([4, 1]), epoch=0)
+    latents = objective._cached_rows(batch.clip.numpy(), np.array([4, 1]), epoch=0)
     assert objective.caches is not None
     clip, start = int(objective.train.clip[4]), int(objective.train.start[4])
     whole = objective.caches.train.clip(clip, "cpu")
@@ -384,6 +384,6 @@ def test_a_share_of_windows_reads_one_modality_from_the_damaged_copy(tiny: Simpl
             z.fill_(9.0)
         objective.caches = Caches(clean, clean, copy)
         indices = objective.batches(0)[0]
-        found = objective._cached_rows(objective.train.collate(indices, ()), indices, epoch=0)
+        found = objective._cached_rows(objective.train.collate(indices, ()).clip.numpy(), indices, epoch=0)
         of_copy = sum((latent.z == 9).flatten(1).all(1).view(-1, 2).all(1).int() for latent in found.values())
         assert (of_copy == expected).all()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the content changes: it is part of the folder's name."""
 
 FRAME_HZ = 12.5
@@ -24,13 +24,13 @@ class DemoSettings:
     """Options of the corpus.
 
     Attributes:
-        subjects: how many; three in ten test, one in ten validates, the rest (12 of 20) train.
+        subjects: how many; two in ten test, one in ten validates, the rest (21 of 30) train.
         seconds: length of each subject's clip.
         seed: of every random choice. Subject i draws from `(seed, i)` alone, so neither the number of
             subjects nor of processes changes what is drawn.
     """
 
-    subjects: int = 20
+    subjects: int = 30
     seconds: float = 120.0
     seed: int = 0
 
@@ -64,7 +64,7 @@ class DemoSettings:
 
     def _counts(self) -> tuple[int, int, int]:
         validation = max(1, self.subjects // 10)
-        test = max(1, round(0.3 * self.subjects))
+        test = max(1, round(self.subjects / 5))
         return self.subjects - validation - test, validation, test
 
 
