@@ -48,7 +48,7 @@ def keys() -> Iterator[tuple[str, str, str]]:
     for prefix, cls in CLASSES.items():
         hints = get_type_hints(cls)
         for f in fields(cls):
-            if f.name != "files":  # filled in by the loader
+            if f.compare:  # else filled in by the loader
                 yield prefix + f.name, _type(hints[f.name]), _default(f)
 
 

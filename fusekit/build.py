@@ -80,20 +80,20 @@ def _misfits(recipe: Recipe) -> list[str]:
     for i, stage in enumerate(recipe.stages):
         ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY
         faults += [
-            f"stages.{i}.{key}: objective {stage.objective} does not read it; "
+            f"{recipe.at(f'stages.{i}.{key}')}: objective {stage.objective} does not read it; "
             f"take it out of stage '{stage.name}'."
             for key in ignored
             if getattr(stage, key) != defaults[key]
         ]
         if stage.degraded and not {"encoder", "quadrant"} <= set(stage.freeze):
             faults.append(
-                f"stages.{i}.degraded: damaged copies are of cached latents, and only frozen encoders "
-                "are cached; add `freeze: [encoder, quadrant]`."
+                f"{recipe.at(f'stages.{i}.degraded')}: damaged copies are of cached latents, and only frozen "
+                "encoders are cached; add `freeze: [encoder, quadrant]`."
             )
         if stage.degraded and not any(m.damage or m.degradation for m in recipe.modalities.values()):
             faults.append(
-                f"stages.{i}.degraded: no modality says what damages its copies; add `damage` (or "
-                "`degradation`) to one."
+                f"{recipe.at(f'stages.{i}.degraded')}: no modality says what damages its copies; add "
+                "`damage` (or `degradation`) to one."
             )
     return faults
 

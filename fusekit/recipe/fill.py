@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.hints import MismatchError, convert, show
-from fusekit.recipe.nodes import UNKNOWN, Node, Path
+from fusekit.recipe.nodes import UNKNOWN, Node, Path, places
 from fusekit.recipe.rules import broken
 from fusekit.recipe.schema import Component, Recipe, component_kind
 from fusekit.registry import nearest
@@ -35,7 +35,8 @@ Preset = Mapping[str, Mapping[str, Any]]
 
 def fill(root: Node, preset: Preset, files: tuple[str, ...], faults: list[Fault]) -> Recipe | None:
     """The recipe, or None and at least one more fault."""
-    recipe = _Filler(preset, faults).dataclass(Recipe, root, (), {"files": files})
+    given = {"files": files, "places": places(root)}
+    recipe = _Filler(preset, faults).dataclass(Recipe, root, (), given)
     return None if recipe is _FAULTY else recipe
 
 

@@ -64,6 +64,15 @@ class Node:
                 yield str(i), child
 
 
+def places(root: Node, path: Path = ()) -> dict[str, str]:
+    """`{dotted path: place}` of everything below `root`, entries of lists by number."""
+    found: dict[str, str] = {}
+    for key, child in root.children():
+        found[".".join((*path, key))] = child.where
+        found |= places(child, (*path, key))
+    return found
+
+
 class _Loader(yaml.SafeLoader):
     """The plain scalars of YAML 1.2: `1e-3` is a number; `no`, `1:30`, `2020-01-01` and `05` are strings."""
 

@@ -172,6 +172,7 @@ class Recipe:
         modalities: in the recipe's order, which is the order of `present[..., i]`.
         preset: arguments that the recipe left open were taken from it (`fusekit/recipe/presets`).
         files: the files it was read from, the recipe itself first.
+        places: `{dotted path: place}` of every key that is written somewhere, for messages.
     """
 
     name: str
@@ -188,6 +189,7 @@ class Recipe:
     output: Output = field(default_factory=Output)
     preset: str = "default"
     files: tuple[str, ...] = field(default=(), compare=False)
+    places: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def components(self) -> Iterator[tuple[Kind, Component]]:
         """Every component the recipe names, with its kind."""
@@ -206,11 +208,15 @@ class Recipe:
         for stage in self.stages:
             yield Kind.LOSS, stage.loss
 
+    def at(self, path: str) -> str:
+        """A key as messages name it: "recipes/av.yaml:12: stages.0.windows"."""
+        return ": ".join(part for part in (self.places.get(path), path) if part)
+
     def to_yaml(self) -> str:
         """Plain YAML, every default written out, that loads again to an equal recipe."""
         from fusekit.recipe.nodes import dump
 
-        return dump({f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "files"})
+        return dump({f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.compare})
 
 
 def component_kind(path: tuple[str, ...]) -> Kind | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fusekit import build, plugins
@@ -21,9 +23,40 @@ def test_a_stage_key_that_its_objective_ignores_is_a_fault(registry: Registry) -
     with pytest.raises(RecipeError) as caught:
         build.check_components(load("demo", words), registry)
     assert str(caught.value).splitlines() == [
-        "stages.0.windows: objective adversarial does not read it; take it out of stage 'latent'.",
-        "stages.0.clip_grad: objective adversarial does not read it; take it out of stage 'latent'.",
-        "stages.1.critic_steps: objective supervised does not read it; take it out of stage 'sequence'.",
+        "override 'stages.latent.windows=[2, 4]': stages.0.windows: "
+        "objective adversarial does not read it; take it out of stage 'latent'.",
+        "override 'stages.latent.clip_grad=1': stages.0.clip_grad: "
+        "objective adversarial does not read it; take it out of stage 'latent'.",
+        "override 'stages.sequence.critic_steps=5': stages.1.critic_steps: "
+        "objective supervised does not read it; take it out of stage 'sequence'.",
+    ]
+
+
+def test_every_misfit_tells_its_line(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(
+        "extends: demo\n"
+        "modalities:\n"
+        "  face:  {quadrant: {name: none}, degradation: null}\n"
+        "  voice: {quadrant: {name: discriminator}, degradation: null}\n"
+        "stages:\n"
+        "  - name: all\n"
+        "    objective: supervised\n"
+        "    epochs: 1\n"
+        "    batch_size: 4\n"
+        "    degraded: 0.5\n"
+    )
+    Path("mine.yaml").write_text("extends: base.yaml\nstages:\n  all:\n    augment: true\n")
+    with pytest.raises(RecipeError) as caught:
+        build.check_components(load("mine.yaml", ["stages.0.gan=log"]), registry)
+    assert [": ".join(line.split(": ")[:2]) for line in str(caught.value).splitlines()] == [
+        "base.yaml:4: modalities.voice.quadrant",
+        "override 'stages.0.gan=log': stages.0.gan",
+        "mine.yaml:4: stages.0.augment",
+        "base.yaml:10: stages.0.degraded",
+        "base.yaml:10: stages.0.degraded",
     ]
 
 
@@ -61,5 +94,7 @@ def test_damage_that_nothing_reads_and_copies_that_nothing_damages_are_faults(re
         build.check_components(load("demo", words), registry)
     assert len(str(caught.value).splitlines()) == 1
     words = [f"modalities.{m}.{key}=null" for m in ("face", "voice") for key in ("damage", "degradation")]
-    with pytest.raises(RecipeError, match=r"stages\.1\.degraded: no modality says what damages its copies"):
+    with pytest.raises(
+        RecipeError, match=r"demo\.yaml:\d+: stages\.1\.degraded: no modality says what damages its copies"
+    ):
         build.check_components(load("demo", words), registry)
