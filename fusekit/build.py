@@ -15,7 +15,7 @@ from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reade
 from fusekit.errors import FusekitError, RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
-from fusekit.recipe.arguments import check_arguments
+from fusekit.recipe.arguments import anchored, check_arguments, given
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
@@ -98,7 +98,20 @@ def _misfits(recipe: Recipe) -> list[str]:
     return faults
 
 
-def make(registry: Registry, kind: Kind, component: Component, *given: Any) -> Any:
+def anchor(recipe: Recipe, registry: Registry) -> Recipe:
+    """The recipe with every path among its components' arguments made absolute: as it means it from here."""
+
+    def change(kind: Kind, component: Component) -> Component:
+        found = anchored(component, registry.load(registry.get(kind, component.name, component.where)))
+        detector = _detector(component, make(registry, kind, component)) if kind is Kind.READER else None
+        if detector is not None and detector.args:
+            found.args["detector_args"] = change(Kind.DETECTOR, detector).args
+        return found
+
+    return recipe.changed(change)
+
+
+def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> Any:
     """One component: builder-supplied values by position, the recipe's arguments by keyword.
 
     Raises:
@@ -107,7 +120,7 @@ def make(registry: Registry, kind: Kind, component: Component, *given: Any) -> A
     where = f"{component.where}: {component.path}" if component.path else component.name
     cls = registry.load(registry.get(kind, component.name, where))
     try:
-        return cls(*given, **component.args)
+        return cls(*built, **given(component, cls))
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
 
@@ -122,23 +135,24 @@ def build_readers(recipe: Recipe, registry: Registry) -> dict[str, Reader]:
     readers: dict[str, Reader] = {}
     for name, modality in recipe.modalities.items():
         reader = make(registry, Kind.READER, modality.reader)
-        wanted = getattr(reader, "detector", None)
-        if isinstance(wanted, str):
-            at = modality.reader
-            named = Component(
-                wanted,
-                dict(getattr(reader, "detector_args", None) or {}),
-                f"{at.path}.detector",
-                at.file,
-                at.line,
-            )
-            detector_class = registry.load(registry.get(Kind.DETECTOR, wanted, f"{at.where}: {named.path}"))
-            faults = check_arguments(named, detector_class)
+        named = _detector(modality.reader, reader)
+        if named is not None:
+            where = f"{named.where}: {named.path}"
+            faults = check_arguments(named, registry.load(registry.get(Kind.DETECTOR, named.name, where)))
             if faults:
                 raise RecipeError("\n".join(map(str, faults)))
             reader.use_detector(make(registry, Kind.DETECTOR, named))
         readers[name] = reader
     return readers
+
+
+def _detector(at: Component, reader: Reader) -> Component | None:
+    """The detector that a reader asks for by name."""
+    name = getattr(reader, "detector", None)
+    if not isinstance(name, str):
+        return None
+    args = dict(getattr(reader, "detector_args", None) or {})
+    return Component(name, args, f"{at.path}.detector", at.file, at.line)
 
 
 def build_degradations(recipe: Recipe, registry: Registry) -> dict[str, Degradation | None]:

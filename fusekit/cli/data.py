@@ -114,7 +114,7 @@ def _columns(manifest: Path) -> list[str]:
 
 def _corpus(name: str, args: dict[str, Any], changes: list[str], registry: Registry) -> Any:
     """The adapter itself, its arguments checked."""
-    from fusekit.recipe.arguments import check_arguments
+    from fusekit.recipe.arguments import check_arguments, given
     from fusekit.recipe.faults import Fault, error
     from fusekit.recipe.merge import parse_overrides
     from fusekit.recipe.schema import Component
@@ -128,7 +128,7 @@ def _corpus(name: str, args: dict[str, Any], changes: list[str], registry: Regis
     faults += check_arguments(component, cls)
     if faults:
         raise error(f"corpus {name}", faults)
-    return cls(**component.args)
+    return cls(**given(component, cls))
 
 
 def _print(found: DataCheck) -> None:

@@ -182,7 +182,7 @@ class YuNet(Detector):
 
     to_tight: ClassVar[tuple[float, float, float, float]] = (0.0, 0.25, 0.0, 0.0)
 
-    def __init__(self, *, model: str, least_score: float = 0.6) -> None:
+    def __init__(self, *, model: Path, least_score: float = 0.6) -> None:
         if not Path(model).is_file():
             raise DataError(
                 f"yunet: {model}: no such model file. Give the path of face_detection_yunet_*.onnx."
@@ -192,7 +192,7 @@ class YuNet(Detector):
 
     def _load(self) -> cv2.FaceDetectorYN:
         try:
-            return cv2.FaceDetectorYN.create(self.model, "", (320, 320), self.least_score)
+            return cv2.FaceDetectorYN.create(str(self.model), "", (320, 320), self.least_score)
         except cv2.error as fault:
             raise DataError(
                 f"yunet: {self.model}: OpenCV cannot read it as a YuNet model ({fault.err})."

@@ -31,7 +31,7 @@ class TimmEncoder(Encoder):
     std: Tensor
 
     def __init__(
-        self, raw_shape: tuple[int, ...], *, model: str, pretrained: bool = False, weights: str | None = None
+        self, raw_shape: tuple[int, ...], *, model: str, pretrained: bool = False, weights: Path | None = None
     ) -> None:
         super().__init__()
         import timm  # several seconds: only when a recipe asks for it

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
+from fusekit.errors import RecipeError
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.hints import MismatchError, convert
 from fusekit.recipe.schema import Component
@@ -42,6 +45,41 @@ def check_arguments(component: Component, cls: type) -> list[Fault]:
             message = f"missing; '{component.name}' cannot do without it"
             faults.append(Fault(component.where, f"{component.path}.{key}", message))
     return faults
+
+
+def given(component: Component, cls: type) -> dict[str, Any]:
+    """What the class is called with: paths as `Path`, all else as the recipe has it.
+
+    Raises:
+        RecipeError: what should be a path is none.
+    """
+    allowed, args = parameters(cls), dict(component.args)
+    for key in args:
+        if key in allowed and _names_path(allowed[key].annotation):
+            try:
+                args[key] = convert(args[key], allowed[key].annotation)
+            except MismatchError as error:
+                raise RecipeError(f"{key}: {error}") from error
+    return args
+
+
+def anchored(component: Component, cls: type) -> Component:
+    """The same component with its relative paths, as seen from the current folder, made absolute."""
+    args = {key: _absolute(value) for key, value in given(component, cls).items()}
+    return replace(component, args=args)
+
+
+def _names_path(hint: Any) -> bool:
+    return hint is Path or any(map(_names_path, get_args(hint)))
+
+
+def _absolute(value: Any) -> Any:
+    """Plain data again."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, dict):
+        return {key: _absolute(item) for key, item in value.items()}
+    return [_absolute(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _unknown(key: str, name: str, allowed: Mapping[str, Any], taken: bool) -> str:

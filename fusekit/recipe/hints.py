@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fusekit.registry import nearest
@@ -15,7 +17,9 @@ class MismatchError(Exception):
 
 
 def convert(value: Any, hint: Any) -> Any:
-    """`value` as `hint` wants it: a list becomes a tuple, an int a float; everything else stays as it is.
+    """`value` as `hint` wants it: a list becomes a tuple, an int a float, a string a path.
+
+    Everything else stays as it is. A path's `~` becomes the home folder.
 
     An annotation that has no plain form (a class of one's own) is not checked.
 
@@ -35,6 +39,9 @@ def convert(value: Any, hint: Any) -> Any:
     if base in (int, str, bool, types.NoneType):
         if type(value) is base:
             return value
+    elif base is Path:
+        if isinstance(value, str | Path):
+            return Path(os.path.expanduser(value))
     elif base is tuple and isinstance(value, list | tuple):
         return tuple(_items(value, args if args[-1:] != (Ellipsis,) else args[:1] * len(value), hint))
     elif base in (list, Sequence) and isinstance(value, list | tuple):
@@ -53,7 +60,7 @@ def describe(hint: Any) -> str:
         return " or ".join(describe(arg) for arg in args)
     if origin is Literal:
         return " or ".join(str(arg) for arg in args)
-    words = {str: "string", bool: "true or false", types.NoneType: "null"}
+    words = {str: "string", bool: "true or false", Path: "path", types.NoneType: "null"}
     if (origin or hint) is tuple and args and args[-1] is not Ellipsis:
         return f"list of {len(args)} {describe(args[0])}"
     if (origin or hint) in (tuple, list, Sequence):

@@ -6,8 +6,8 @@ Ranges of values are in `fusekit.recipe.rules`; arguments of components are held
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from fusekit.registry import Kind
@@ -208,6 +208,11 @@ class Recipe:
         for stage in self.stages:
             yield Kind.LOSS, stage.loss
 
+    def changed(self, change: Callable[[Kind, Component], Component]) -> Recipe:
+        """The same recipe with what `change` makes of every component."""
+        recipe: Recipe = _changed(self, (), change)
+        return recipe
+
     def at(self, path: str) -> str:
         """A key as messages name it: "recipes/av.yaml:12: stages.0.windows"."""
         return ": ".join(part for part in (self.places.get(path), path) if part)
@@ -231,6 +236,21 @@ def component_kind(path: tuple[str, ...]) -> Kind | None:
         case ("stages", _, "loss"):
             return Kind.LOSS
     return None
+
+
+def _changed(value: Any, path: tuple[str, ...], change: Callable[[Kind, Component], Component]) -> Any:
+    if isinstance(value, Component):
+        kind = component_kind(path)
+        assert kind is not None, path
+        return change(kind, value)
+    if is_dataclass(value) and not isinstance(value, type):
+        made = {f.name: _changed(getattr(value, f.name), (*path, f.name), change) for f in fields(value)}
+        return replace(value, **made)
+    if isinstance(value, dict):
+        return {key: _changed(item, (*path, key), change) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_changed(item, (*path, str(i)), change) for i, item in enumerate(value))
+    return value
 
 
 def _plain(value: Any) -> Any:

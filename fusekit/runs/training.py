@@ -57,6 +57,7 @@ def train(
             "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be "
             "trained. Use `fusekit check` with it, or another preset."
         )
+    recipe = build.anchor(recipe, registry)  # a run can be resumed and evaluated from any folder
     runtime = Runtime(device, recipe.train.precision)
     with BarProgress(silent=not runtime.is_main) as progress:
         stored = run_dir / "splits.json"

@@ -172,6 +172,14 @@ class Shop:
         assert result.exit_code == 0, result.output
         return self.folder / run
 
+    def adopt(self, other: Path, *leave: str) -> Path:
+        """A copy of another folder's run as `run`, which reads the corpus of this one."""
+        run = shutil.copytree(other, self.folder / "run", ignore=shutil.ignore_patterns(*leave))
+        text = (run / "recipe.yaml").read_text()
+        assert f"{other.parent}/corpus/" in text
+        (run / "recipe.yaml").write_text(text.replace(f"{other.parent}/corpus/", f"{self.folder}/corpus/"))
+        return run
+
     def fault(self, *words: str) -> str:
         """The one paragraph of a command that must end with exit code 2 and leave no file behind."""
         before = self.listing()

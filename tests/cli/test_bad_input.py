@@ -272,10 +272,9 @@ def test_a_folder_that_cannot_be_made(shop: Any) -> None:
 # ---------------------------------------------------------------- damaged runs
 
 
-def copy_of(trained: SimpleNamespace) -> Path:
+def copy_of(trained: SimpleNamespace, shop: Any) -> Path:
     """The trained run without what evaluation wrote."""
-    shutil.copytree(trained.folder, "run", ignore=shutil.ignore_patterns("report.html", "figures"))
-    return Path("run")
+    return shop.adopt(trained.folder, "report.html", "figures")
 
 
 def best(run: Path) -> Path:
@@ -353,7 +352,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], list[tuple[str, ...]], str]] = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_damaged_run_says_what_to_do(shop: Any, trained: SimpleNamespace, what: str) -> None:
     damage, commands, reason = BROKEN[what]
-    damage(copy_of(trained))
+    damage(copy_of(trained, shop))
     for words in commands:
         assert reason in shop.fault(*words)
 
@@ -361,7 +360,7 @@ def test_a_damaged_run_says_what_to_do(shop: Any, trained: SimpleNamespace, what
 @pytest.mark.usefixtures("no_figures")
 def test_a_lost_best_checkpoint_is_made_again(shop: Any, trained: SimpleNamespace) -> None:
     """As the message about a damaged one promises."""
-    run = copy_of(trained)
+    run = copy_of(trained, shop)
     best(run).unlink()
     assert shop.run("train", "--resume", "run").exit_code == 0
     ours, theirs = (load_file(f / "checkpoints" / "best.safetensors") for f in (run, trained.folder))

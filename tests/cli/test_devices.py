@@ -66,5 +66,5 @@ def test_a_fault_is_one_paragraph_of_one_process(shop: Any, cli: Any) -> None:
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 2
     assert stdout == ""
-    assert cli.paragraph(stderr).startswith("fusekit: corpus/manifest.csv: no such file.")
+    assert cli.paragraph(stderr).startswith(f"fusekit: {shop.folder}/corpus/manifest.csv: no such file.")
     assert not Path("run").exists()

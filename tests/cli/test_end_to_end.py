@@ -57,7 +57,8 @@ def test_a_trained_run_is_complete(trained: SimpleNamespace) -> None:
 
 
 def test_the_stored_recipe_is_the_one_that_was_trained(trained: SimpleNamespace, prepared: Path) -> None:
-    assert load(trained.folder / "recipe.yaml") == load(prepared / "tiny.yaml")
+    path = f"corpus.path={prepared}/corpus/manifest.csv"  # which the recipe says as seen from its folder
+    assert load(trained.folder / "recipe.yaml") == load(prepared / "tiny.yaml", [path])
 
 
 def test_split_and_provenance(trained: SimpleNamespace, cli: SimpleNamespace) -> None:
@@ -139,7 +140,7 @@ def test_the_best_weights_are_those_of_the_last_phase(trained: SimpleNamespace) 
 
 def test_the_final_look_is_recorded_and_kept(trained: SimpleNamespace, shop: Any) -> None:
     """Later looks at validation alone leave the recorded test scores, and the test labels unread."""
-    shutil.copytree(trained.folder, "run")
+    shop.adopt(trained.folder)
     result = shop.run("evaluate", "run", "--final", "--device", "cpu")
     assert result.exit_code == 0, result.output
     metrics = json.loads(Path("run/metrics.json").read_text())

@@ -49,6 +49,9 @@ def same_as_uninterrupted(run: Path, whole: Path) -> None:
     ours, theirs = (json.loads((f / "metrics.json").read_text()) for f in (run, whole))
     # The ridge baseline is fitted anew, and a BLAS of several threads adds up in any order: not bit for bit.
     assert _numbers(ours.pop("baselines")) == pytest.approx(_numbers(theirs.pop("baselines")), rel=1e-6)
+    for metrics, folder in ((ours, run.absolute().parent), (theirs, whole.parent)):
+        corpus = metrics.pop("corpus")  # each has its own copy
+        assert corpus == f"manifest {folder}/corpus/manifest.csv, 8 clips, labels -1..1"
     assert ours == theirs
     names = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert not [name for name in names if "partial" in name]
@@ -99,11 +102,31 @@ def test_a_process_killed_at_its_very_beginning(shop: Any, trained: SimpleNamesp
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_finished_run_is_only_scored_again(shop: Any, trained: SimpleNamespace) -> None:
-    shutil.copytree(trained.folder, "run")
+    shop.adopt(trained.folder)
     result = shop.run("train", "--resume", "run", "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert "epoch" not in result.stderr
     same_as_uninterrupted(Path("run"), trained.folder)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_run_goes_on_and_is_scored_from_any_folder(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its recipe says `path: corpus/manifest.csv`, which the other folder does not have."""
+    short = ("stages.latent.epochs=1", "stages.sequence.epochs=1", "stages.sequence.windows=[2]")
+    run = shop.train(*short, recipe="face")
+    scored = json.loads((run / "metrics.json").read_text())["validation"]
+    (run / "metrics.json").unlink()
+    (run / "checkpoints" / "best.safetensors").unlink()
+    monkeypatch.chdir(tmp_path)
+    result = shop.run("train", "--resume", str(run), "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert json.loads((run / "metrics.json").read_text())["validation"] == scored
+    result = shop.run("evaluate", str(run), "--final", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    shutil.rmtree(shop.folder / "corpus")
+    assert f"{shop.folder}/corpus/manifest.csv: no such file" in shop.fault("evaluate", str(run))
 
 
 def _numbers(value: Any) -> list[float]:

@@ -37,7 +37,7 @@ def test_every_misfit_tells_its_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("base.yaml").write_text(
-        "extends: demo\n"
+        "extends: avi-gas\n"
         "modalities:\n"
         "  face:  {quadrant: {name: none}, degradation: null}\n"
         "  voice: {quadrant: {name: discriminator}, degradation: null}\n"
@@ -98,3 +98,31 @@ def test_damage_that_nothing_reads_and_copies_that_nothing_damages_are_faults(re
         RecipeError, match=r"demo\.yaml:\d+: stages\.1\.degraded: no modality says what damages its copies"
     ):
         build.check_components(load("demo", words), registry)
+
+
+def test_anchored_a_recipe_names_the_same_files_from_everywhere(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "corpus={name: manifest, path: data/manifest.csv}",
+        "modalities.face.reader.detector=yunet",
+        "modalities.face.reader.detector_args={model: models/yunet.onnx, least_score: 0.5}",
+        "modalities.voice.encoder={name: timm, model: test_resnet, weights: w.safetensors}",
+    ]
+    plain = load("demo", words)
+    recipe = build.anchor(plain, registry)
+    assert recipe.corpus.args == {"path": f"{tmp_path}/data/manifest.csv"}
+    face, voice = recipe.modalities["face"], recipe.modalities["voice"]
+    assert face.reader.args["detector_args"] == {"model": f"{tmp_path}/models/yunet.onnx", "least_score": 0.5}
+    assert voice.encoder.args == {"model": "test_resnet", "weights": f"{tmp_path}/w.safetensors"}
+    (tmp_path / "written.yaml").write_text(recipe.to_yaml())
+    monkeypatch.chdir("/")
+    assert build.anchor(load(tmp_path / "written.yaml"), registry) == recipe
+    assert build.build_corpus(recipe, registry).path == tmp_path / "data/manifest.csv"
+    assert (recipe.files, recipe.places) == (plain.files, plain.places)
+
+
+def test_a_recipe_without_relative_paths_stays_as_it_is(registry: Registry) -> None:
+    for name in ("demo", "avi-gas"):
+        assert build.anchor(load(name), registry) == load(name)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from fusekit.recipe.arguments import check_arguments, parameters
+from fusekit.errors import RecipeError
+from fusekit.recipe.arguments import anchored, check_arguments, given, parameters
 from fusekit.recipe.hints import MismatchError, convert, describe
 from fusekit.recipe.schema import Component
 
@@ -108,7 +109,10 @@ def test_parameters_are_the_keyword_only_ones_with_resolved_annotations() -> Non
         ({"a": [1]}, dict[str, list[int]], {"a": [1]}),
         ([1, "a"], tuple, (1, "a")),
         (1, Literal[1, 2], 1),
-        ("x", Path, "x"),
+        ("x/../y", Path, Path("x/../y")),
+        ("~/x", Path | None, Path.home() / "x"),
+        (None, Path | None, None),
+        (["x"], tuple[Path, ...], (Path("x"),)),
         ("x", Any, "x"),
     ],
 )
@@ -128,6 +132,7 @@ def test_values_that_fit(value: Any, hint: Any, expected: Any) -> None:
         ("1", float, "expected float, found '1'"),
         (float("nan"), float, "expected float, found nan"),
         (3, str, "expected string, found 3"),
+        (3, Path, "expected path, found 3"),
         (None, int, "expected int, found null"),
         ("x", int | None, "expected int, found 'x'"),
         ("x", int | bool, "expected int or true or false, found 'x'"),
@@ -162,8 +167,59 @@ def test_values_that_do_not_fit(value: Any, hint: Any, message: str) -> None:
         (dict[str, int], "mapping"),
         (list, "list"),
         (Literal["a", "b"] | None, "a or b or null"),
-        (Path, "Path"),
+        (Path | None, "path or null"),
     ],
 )
 def test_annotations_in_words(hint: Any, words: str) -> None:
     assert describe(hint) == words
+
+
+class Filed:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        weights: Path | None = None,
+        roots: tuple[Path, ...] = (),
+        by_name: dict[str, Path] | None = None,
+        kernel: tuple[int, ...] = (3, 3),
+        name: str = "",
+    ) -> None: ...
+
+
+FILED = {
+    "root": "a/../b",
+    "weights": None,
+    "roots": ["c", "/d"],
+    "by_name": {"e": "~/e"},
+    "kernel": [1],
+    "name": "x/y",
+}
+
+
+def test_a_class_is_called_with_paths_and_all_else_as_the_recipe_has_it() -> None:
+    assert given(Component("filed", FILED), Filed) == {
+        "root": Path("a/../b"),
+        "weights": None,
+        "roots": (Path("c"), Path("/d")),
+        "by_name": {"e": Path.home() / "e"},
+        "kernel": [1],
+        "name": "x/y",
+    }
+    with pytest.raises(RecipeError, match="^root: expected path, found 3$"):
+        given(Component("filed", {"root": 3}), Filed)
+
+
+def test_anchored_paths_are_absolute_and_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = Component("filed", FILED, "corpus", "r.yaml", 3)
+    found = anchored(plain, Filed)
+    assert found.args == FILED | {
+        "root": f"{tmp_path}/a/../b",  # a link may lie on the way: `..` stays
+        "roots": [f"{tmp_path}/c", "/d"],
+        "by_name": {"e": str(Path.home() / "e")},
+    }
+    assert (found.name, found.path, found.where) == ("filed", "corpus", "r.yaml:3")
+    assert plain.args == FILED
+    monkeypatch.chdir("/")
+    assert anchored(found, Filed) == found

@@ -17,15 +17,15 @@ class ManifestCorpus(Corpus):
         path: the manifest; paths inside it are relative to its folder.
     """
 
-    def __init__(self, *, path: str) -> None:
+    def __init__(self, *, path: Path) -> None:
         self.path = Path(path).expanduser()
         self._read = 0
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         if not self.path.is_file():
             raise DataError(
-                f"{self.path}: no such file. Set corpus.path to your manifest; it is looked for from the "
-                f"folder you are in, {Path.cwd()}."
+                f"{self.path}: no such file. Set corpus.path to your manifest (that of a run is in its "
+                f"recipe.yaml); a relative one is looked for from the folder you are in, {Path.cwd()}."
             )
         manifest = read_manifest(self.path, modalities, dims)
         self.label_range = manifest.label_range

@@ -92,7 +92,7 @@ class RavdessCorpus(Corpus):
 
     label_range = (-1.0, 1.0)
 
-    def __init__(self, *, root: str, faces: Literal["crops", "full-frame"] = "crops") -> None:
+    def __init__(self, *, root: Path, faces: Literal["crops", "full-frame"] = "crops") -> None:
         if faces not in ("crops", "full-frame"):
             raise RecipeError(f"ravdess: faces is 'crops' or 'full-frame', not {faces!r}")
         self.root = Path(root).expanduser()
