@@ -71,11 +71,6 @@ def _misfits(recipe: Recipe) -> list[str]:
                 "adversarial stage, and the recipe has none. Add one, or use {name: classifier} or "
                 "{name: none}."
             )
-        if modality.damage and not any(s.degraded for s in recipe.stages):
-            faults.append(
-                f"{modality.damage.where}: modalities.{name}.damage: no stage reads damaged copies; "
-                "set `degraded` of a supervised stage, or take it out."
-            )
     defaults = {f.name: f.default for f in fields(Stage)}
     for i, stage in enumerate(recipe.stages):
         ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY
