@@ -24,13 +24,13 @@ class DemoSettings:
     """Options of the corpus.
 
     Attributes:
-        subjects: how many; two in ten test, one in ten validates, the rest (21 of 30) train.
+        subjects: how many; one in six tests, one in six validates, the rest (24 of 36) train.
         seconds: length of each subject's clip.
         seed: of every random choice. Subject i draws from `(seed, i)` alone, so neither the number of
             subjects nor of processes changes what is drawn.
     """
 
-    subjects: int = 30
+    subjects: int = 36
     seconds: float = 120.0
     seed: int = 0
 
@@ -63,9 +63,8 @@ class DemoSettings:
         return np.random.default_rng(np.random.SeedSequence([self.seed, subject, stream]))
 
     def _counts(self) -> tuple[int, int, int]:
-        validation = max(1, self.subjects // 10)
-        test = max(1, round(self.subjects / 5))
-        return self.subjects - validation - test, validation, test
+        sixth = max(1, self.subjects // 6)
+        return self.subjects - 2 * sixth, sixth, sixth
 
 
 def name(subject: int) -> str:
