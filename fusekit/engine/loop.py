@@ -102,13 +102,16 @@ def fit(
         for number in range(at.phase, len(phases)):
             phase = phases[number]
             objective = phase.make()
+            rates = _rates(objective)  # before a checkpoint's own, which may be part of the way down
             best = {k: v.detach().clone() for k, v in _state(objective).items()}
             if tensors:
                 _restore(objective, tensors)
                 best = without_prefix("best", tensors) or best  # none between two phases
                 tensors = {}
             keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
-            _run_phase(number, phase, objective, at, best, journal, keeper, progress, seed, interrupted)
+            _run_phase(
+                number, phase, objective, rates, at, best, journal, keeper, progress, seed, interrupted
+            )
             _load_state(objective, best)
             # Before the run moves on: a process killed in between resumes in this phase, and keeps it then.
             if number + 1 == len(phases) or phases[number + 1].stage != phase.stage:
@@ -121,6 +124,7 @@ def _run_phase(
     number: int,
     phase: Phase,
     objective: Objective,
+    rates: list[float],
     at: Position,
     best: dict[str, Tensor],
     journal: Journal,
@@ -144,6 +148,8 @@ def _run_phase(
             # Parts with dropout draw from torch's generator: seed it by position, so that no generator must
             # be saved.
             torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
+            if phase.lr_schedule == "cosine":
+                _anneal(objective, rates, (at.epoch + at.batch / len(batches)) / phase.epochs)
             losses = objective.step(indices, at.epoch)
             averages.add(losses)
             at.batch += 1
@@ -187,6 +193,20 @@ def _run_phase(
         keeper.save(objective, best, at)
         if keeper.runtime.any(bool(interrupted)):
             raise KeyboardInterrupt
+
+
+def _groups(objective: Objective) -> list[dict[str, Any]]:
+    return [group for _, o in sorted(objective.optimizers.items()) for group in o.param_groups]
+
+
+def _rates(objective: Objective) -> list[float]:
+    return [group["lr"] for group in _groups(objective)]
+
+
+def _anneal(objective: Objective, rates: list[float], share: float) -> None:
+    """Learning rates after `share` of a phase; of the position alone, so that a resumed run goes on alike."""
+    for group, rate in zip(_groups(objective), rates, strict=True):
+        group["lr"] = rate * (1 + math.cos(math.pi * share)) / 2
 
 
 class _Keeper:

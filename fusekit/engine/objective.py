@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -66,6 +66,7 @@ class Phase:
     Attributes:
         name: shown in the progress bar. stage, objective: from the recipe. window: steps per window.
         epochs, validate_every: how long, how often to validate (and after the last epoch).
+        lr_schedule: "constant", or "cosine": every learning rate falls from its value to 0 over the phase.
         make: builds the objective when its turn comes, from what the phases before left in the model.
     """
 
@@ -76,6 +77,7 @@ class Phase:
     epochs: int
     validate_every: int
     make: Callable[[], Objective]
+    lr_schedule: Literal["constant", "cosine"] = "constant"
 
 
 def pooled_loss(

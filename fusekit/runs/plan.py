@@ -44,17 +44,20 @@ def plan(
     maker = ObjectiveMaker(recipe, registry, model, data, runtime, progress, _weights(recipe, data))
     phases: list[Phase] = []
     for number, stage in enumerate(recipe.stages):
-        loss, every = build.build_loss(stage, registry), stage.validate_every
+        loss = build.build_loss(stage, registry)
+        every, falls = stage.validate_every, stage.lr_schedule
         if stage.objective == "adversarial":
             for m in model.names:
                 make = partial(maker.adversarial, number, loss, m)
                 name = f"{stage.name} {m}"
-                phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make))
+                phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))
         else:
             for window in stage.windows:
                 make = partial(maker.supervised, number, loss, window)
                 name = f"{stage.name} {window} steps"
-                phases.append(Phase(name, stage.name, stage.objective, window, stage.epochs, every, make))
+                phases.append(
+                    Phase(name, stage.name, stage.objective, window, stage.epochs, every, make, falls)
+                )
     return phases
 
 

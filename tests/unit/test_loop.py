@@ -121,7 +121,10 @@ def _phases(
         return lambda: Toy(model, scores[number], lambda epoch, i: at(number, epoch, i), 0.05 / (number + 1))
 
     return [
-        Phase(f"phase {n}", f"stage {n}", "supervised", 2**n, len(scores[n]), validate_every, make(n))
+        Phase(
+            *(f"phase {n}", f"stage {n}", "supervised", 2**n, len(scores[n]), validate_every, make(n)),
+            lr_schedule="cosine" if n else "constant",  # resumed in either
+        )
         for n in range(len(scores))
     ]
 
@@ -203,6 +206,24 @@ def test_losses_are_read_from_the_device_as_often_as_the_progress_is_drawn(
     means = [sum(found[k : k + BATCHES]) / BATCHES for k in range(0, 20, BATCHES)]
     assert [line["train"] for line in _journal(tmp_path)] == [{"loss": mean} for mean in means]
     assert _journal(tmp_path) == uninterrupted.journal
+
+
+def test_learning_rates_stay_or_fall_to_zero_along_a_cosine(
+    tmp_path: Path, tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[float]] = []
+    plain = Toy.step
+
+    def step(self: Toy, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        seen.append([self.optimizers[name].param_groups[0]["lr"] for name in ("a", "b")])
+        return plain(self, indices, epoch)
+
+    monkeypatch.setattr(Toy, "step", step)
+    _fit(tmp_path, model := _model(), _phases(model), tiny.runtime())
+    assert seen[:12] == [[0.05, 0.05]] * 12
+    falling = [0.025 * (1 + math.cos(math.pi * i / 8)) / 2 for i in range(8)]
+    assert np.allclose(seen[12:], np.array(falling)[:, None])
+    assert falling[0] == 0.025
 
 
 @pytest.mark.parametrize("stop", range(20))
