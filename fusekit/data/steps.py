@@ -158,24 +158,21 @@ def _nothing_left(rejected: Sequence[Rejected], dims: Sequence[str]) -> str:
 def shuffle_labels(steps: Sequence[ClipSteps], seed: int) -> list[ClipSteps]:
     """Control run: every clip gets the label track (target, known, quadrant) of another clip of its split.
 
-    Inputs, presence and `extra` stay. A longer track is cut, a shorter one repeated. With fewer than three
-    clips in a split the track is instead rotated in time by a quarter to three quarters of its length.
-    Deterministic by seed.
+    The track is rotated in time by a quarter to three quarters of its length too: clips may share a course
+    (all begin calm), and then another's track would still tell something of one's own. Inputs, presence and
+    `extra` stay. A longer track is cut, a shorter one repeated. With fewer than three clips in a split each
+    keeps its own track, rotated. Deterministic by seed.
     """
     rng = np.random.default_rng(seed)
     shuffled = list(steps)
     for split in sorted({s.clip.split for s in steps}):
         members = [i for i, s in enumerate(steps) if s.clip.split == split]
-        if len(members) < 3:
-            for i in members:
-                size = len(steps[i])
-                shift = int(rng.integers(size // 4, max(3 * size // 4, size // 4 + 1)))
-                shuffled[i] = _with_track(steps[i], steps[i], np.roll(np.arange(size), shift))
-            continue
-        # One random cycle through all clips: nobody keeps its own track.
+        # One random cycle through all clips: nobody keeps its own track, unless there are too few.
         order = rng.permutation(members)
-        for i, giver in zip(order, np.roll(order, 1), strict=True):
-            shuffled[i] = _with_track(steps[i], steps[giver], np.arange(len(steps[i])) % len(steps[giver]))
+        for i, giver in zip(order, np.roll(order, 1) if len(members) > 2 else order, strict=True):
+            size = len(steps[giver])
+            shift = int(rng.integers(size // 4, max(3 * size // 4, size // 4 + 1)))
+            shuffled[i] = _with_track(steps[i], steps[giver], (np.arange(len(steps[i])) + shift) % size)
     return shuffled
 
 

@@ -256,3 +256,14 @@ def test_labels_do_not_leave_their_split_and_few_clips_are_rotated():
     for before, after in zip(steps[3:], shuffled[3:], strict=True):
         assert sorted(after.target[:, 1]) == sorted(before.target[:, 1])
         assert np.abs(np.corrcoef(after.target[:, 1], before.target[:, 1])[0, 1]) < 0.99
+
+
+@given(st.integers(3, 8), st.integers(0, 99))
+def test_shuffled_labels_tell_nothing_of_a_course_that_all_clips_share(n, seed):
+    """Another clip's track is also rotated: all clips that rise together would keep their truth otherwise."""
+    steps = built([40] * n)
+    for before, after in zip(steps, shuffle_labels(steps, seed), strict=True):
+        assert np.allclose(before.target[:, 1], steps[0].target[:, 1])  # what they share
+        assert sorted(after.target[:, 1]) == sorted(before.target[:, 1])
+        shift = int(np.argmin(after.target[:, 1]))  # of a rising track
+        assert 10 <= len(after.target) - shift <= 30
