@@ -80,7 +80,7 @@ def _misfits(recipe: Recipe) -> list[str]:
             for key in ignored
             if getattr(stage, key) != defaults[key]
         ]
-        if stage.degraded and not {"encoder", "quadrant"} <= set(stage.freeze):
+        if stage.degraded and not stage.reads_latents:
             faults.append(
                 f"{recipe.at(f'stages.{i}.degraded')}: damaged copies are of cached latents, and only frozen "
                 "encoders are cached; add `freeze: [encoder, quadrant]`."

@@ -44,8 +44,8 @@ class Target:
     Attributes:
         dims: target dimensions, columns of the labels.
         step_hz: steps per second of the grid that everything is aligned to.
-        shuffle: permute the labels between the clips that train, and between those that validate: a control
-            run that must score nothing.
+        shuffle: permute the labels between the clips that train, and between those that validate, and rotate
+            them in time: a control run that must score nothing.
     """
 
     dims: tuple[str, ...]
@@ -129,6 +129,11 @@ class Stage:
     augment: bool = False
     degraded: float = 0.0
     clip_grad: float | None = None
+
+    @property
+    def reads_latents(self) -> bool:
+        """Whether all that makes the latents is frozen, so that they are computed once and read from a cache."""
+        return {"encoder", "quadrant"} <= set(self.freeze)
 
 
 @dataclass(frozen=True, kw_only=True)

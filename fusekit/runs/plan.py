@@ -162,7 +162,7 @@ class ObjectiveMaker:
     def _caches(self, number: int) -> Caches | None:
         """Latents for a stage that leaves encoder and quadrant head as they are; None for any other."""
         stage = self.recipe.stages[number]
-        if not {"encoder", "quadrant"} <= set(stage.freeze):
+        if not stage.reads_latents:
             return None
         if stage.name not in self.caches:
             self.caches.clear()
