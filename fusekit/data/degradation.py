@@ -35,8 +35,8 @@ class PictureDegradation(Degradation):
         probability: share of the rows that are damaged.
         severity: multiples of the strengths, of which each damaged row draws one; the spec's are 1. Sigma and
             the noise's deviation grow by it, the brightness is taken to its power, down-sampling halves log2
-            of it (rounded down) more often; grey and the grid stay what they are. Beyond 1 it is for teaching a
-            fusion that a modality may tell nothing (`damage` of a modality), hardly for denoising.
+            of it (rounded down) more often; grey and the grid stay what they are. Beyond 1 it is for teaching
+            a fusion that a modality may tell nothing (`damage` of a modality), hardly for denoising.
 
     Raises:
         RecipeError: a severity is below 1.

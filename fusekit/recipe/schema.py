@@ -132,7 +132,7 @@ class Stage:
 
     @property
     def reads_latents(self) -> bool:
-        """Whether all that makes the latents is frozen, so that they are computed once and read from a cache."""
+        """Whether all that makes the latents is frozen: computed once, they are read from a cache."""
         return {"encoder", "quadrant"} <= set(self.freeze)
 
 
