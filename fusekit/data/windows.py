@@ -161,7 +161,7 @@ class Windows(Dataset[dict[str, object]]):
                 a small last one would end every epoch with the noisiest of all correlations.
             seed: of the permutation; None: in order, nothing dropped (evaluation).
             rank, world: this process's share. While training all shares of a batch are equal (up to world - 1
-                windows of an epoch are dropped); in order, they differ by one window at most and may be empty.
+                windows of an epoch are dropped); in order, they differ by one at most and may be empty.
 
         A batch of fewer than two windows is dropped while training: correlations need two.
 
