@@ -148,7 +148,7 @@ def _run_phase(
             # Parts with dropout draw from torch's generator: seed it by position, so that no generator must
             # be saved.
             torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
-            if phase.lr_schedule == "cosine":
+            if phase.lr_schedule == "linear":
                 _anneal(objective, rates, (at.epoch + at.batch / len(batches)) / phase.epochs)
             losses = objective.step(indices, at.epoch)
             averages.add(losses)
@@ -206,7 +206,7 @@ def _rates(objective: Objective) -> list[float]:
 def _anneal(objective: Objective, rates: list[float], share: float) -> None:
     """Learning rates after `share` of a phase; of the position alone, so that a resumed run goes on alike."""
     for group, rate in zip(_groups(objective), rates, strict=True):
-        group["lr"] = rate * (1 + math.cos(math.pi * share)) / 2
+        group["lr"] = rate * min(1.0, 2 * (1 - share))
 
 
 class _Keeper:

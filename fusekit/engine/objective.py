@@ -66,7 +66,7 @@ class Phase:
     Attributes:
         name: shown in the progress bar. stage, objective: from the recipe. window: steps per window.
         epochs, validate_every: how long, how often to validate (and after the last epoch).
-        lr_schedule: "constant", or "cosine": every learning rate falls from its value to 0 over the phase.
+        lr_schedule: "constant", or "linear": in the phase's second half every learning rate falls to 0.
         make: builds the objective when its turn comes, from what the phases before left in the model.
     """
 
@@ -77,7 +77,7 @@ class Phase:
     epochs: int
     validate_every: int
     make: Callable[[], Objective]
-    lr_schedule: Literal["constant", "cosine"] = "constant"
+    lr_schedule: Literal["constant", "linear"] = "constant"
 
 
 def pooled_loss(

@@ -100,7 +100,8 @@ class Stage:
         windows: lengths in steps, one after another, each started from the previous (spec 3.6).
         batch_size: windows per optimiser step.
         lr, betas: of Adam (spec 3.5).
-        lr_schedule: "constant" (the paper's), or "cosine": from lr to 0 over each modality or window length.
+        lr_schedule: "constant" (the paper's), or "linear": constant for the first half of each modality or
+            window length, then down a straight line to 0 (as CycleGAN trains).
         frames_hz: look at fewer frames per second than the step grid has.
         critic_steps: updates of D per update of G and P.
         gan: "wgan-gp" or the paper's "log" form (eq. 13).
@@ -119,7 +120,7 @@ class Stage:
     freeze: tuple[str, ...] = ()
     windows: tuple[int, ...] = (1,)
     lr: float = 1e-4
-    lr_schedule: Literal["constant", "cosine"] = "constant"
+    lr_schedule: Literal["constant", "linear"] = "constant"
     betas: tuple[float, float] = (0.5, 0.999)
     frames_hz: float | None = None
     critic_steps: int = 1

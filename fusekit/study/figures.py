@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["denoising_triples", "draw_run", "gate_by_damage", "learning_curves", "predictions_path", "traces"]
 
-MAX_TRACES = 12
+MAX_TRACES = 6
 """Clips whose traces `draw_run` draws; the report shows them all."""
 
 

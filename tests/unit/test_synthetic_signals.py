@@ -132,8 +132,8 @@ def test_the_default_corpus_plants_every_strength_everywhere_and_new_kinds_in_te
 def test_splits_are_by_subject_and_large_enough_to_test():
     settings = DemoSettings()
     splits = [settings.split(i) for i in range(settings.subjects)]
-    assert {s: splits.count(s) for s in set(splits)} == {"train": 24, "validation": 6, "test": 6}
-    assert [settings.place(i) for i in range(36)] == [*range(24), *range(6), *range(6)]
+    assert {s: splits.count(s) for s in set(splits)} == {"train": 24, "validation": 6, "test": 12}
+    assert [settings.place(i) for i in range(42)] == [*range(24), *range(6), *range(12)]
 
 
 def test_every_option_names_another_folder():
