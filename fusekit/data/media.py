@@ -23,6 +23,7 @@ import soxr
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from fusekit.errors import DataError
@@ -184,6 +185,7 @@ def read_video(
         even = "avi" in container.format.name.split(",") and track.codec_context.has_b_frames > 0
         last: float | None = None
         first: float | None = None
+        converter = VideoReformatter()
         for frame in container.decode(track):
             if even:
                 time = count * spacing
@@ -199,7 +201,9 @@ def read_video(
                 time, span = (start_s if start_s is not None else first) + count * step_s, step_s
             elif start_s is not None:
                 time = start_s + time - first
-            yield Picture(time, span, _upright(frame))
+            # One thread: starting threads anew for each small picture takes longer than the conversion.
+            rgb = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            yield Picture(time, span, _upright(rgb, frame.rotation))
             count += 1
             damaged += frame.is_corrupt
         announced = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
@@ -217,9 +221,8 @@ def read_video(
         )
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    rgb = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4  # phones store portrait pictures lying, with a note to turn them
+def _upright(rgb: np.ndarray, rotation: int) -> np.ndarray:
+    turns = round(rotation / 90) % 4  # phones store portrait pictures lying, with a note to turn them
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
 
