@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
+from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import FusekitError, RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
@@ -71,6 +72,19 @@ def _misfits(recipe: Recipe) -> list[str]:
                 "adversarial stage, and the recipe has none. Add one, or use {name: classifier} or "
                 "{name: none}."
             )
+    if recipe.stages and recipe.stages[-1].objective != "supervised":
+        last = recipe.stages[-1].name
+        faults.append(
+            f"{recipe.at(f'stages.{len(recipe.stages) - 1}')}: stage '{last}' leaves fusion, temporal and "
+            "head untrained, as an adversarial stage has stand-ins of its own. End with a stage of objective "
+            "supervised."
+        )
+    if adversarial and recipe.target.dims != (VALENCE, AROUSAL):
+        faults.append(
+            f"{recipe.at('target.dims')}: an adversarial stage's critic estimates {VALENCE} and {AROUSAL} in "
+            f"this order, found [{', '.join(recipe.target.dims)}]. Write dims: [{VALENCE}, {AROUSAL}], or "
+            "train with objective supervised alone."
+        )
     defaults = {f.name: f.default for f in fields(Stage)}
     for i, stage in enumerate(recipe.stages):
         ignored = SUPERVISED_ONLY if stage.objective == "adversarial" else ADVERSARIAL_ONLY

@@ -24,7 +24,8 @@ def scale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:
     """`(..., K)` in the corpus's range -> the common scale -1..1, float32; midpoint 0 (spec 4.6)."""
     low, high = label_range
     scaled = (np.asarray(values, np.float64) - (low + high) / 2) / ((high - low) / 2)
-    return scaled.astype(np.float32)
+    # The midpoint of 0..0.7, stored as float32, would scale to a hair below 0, and a tie is high.
+    return np.round(scaled, 6).astype(np.float32)
 
 
 def unscale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:

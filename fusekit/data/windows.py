@@ -90,16 +90,17 @@ class Windows(Dataset[dict[str, object]]):
     def rows(self, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Windows `(B,)` -> step indices `(B, T)` within their clips and `valid (B, T)`; padding is step 0.
 
-        T is `length`, or the longest of these windows where all are shorter.
+        T is `length`, or the longest window of the whole set where all are shorter: the same for every batch,
+        so that all processes of a run gather equally often.
         """
         chosen = np.asarray(indices, np.int64)
         count = self.count[chosen][:, None]
-        offset = np.arange(int(count.max()))[None]
+        offset = np.arange(int(self.count.max()))[None]
         valid = offset < count
         return np.where(valid, self.start[chosen][:, None] + offset, 0), valid
 
     def collate(self, indices: Sequence[int] | np.ndarray, modalities: Sequence[str] | None = None) -> Batch:
-        """Windows `(B,)` -> Batch, equal to `fusekit.batch.collate` of them; one read per clip and modality.
+        """Windows `(B,)` -> Batch, equal to `fusekit.batch.collate` of them, padded to T; one read per clip.
 
         Args:
             modalities: whose inputs to read; None: all, (): none (latents come from a cache).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -207,7 +207,10 @@ class Adversarial(Objective):
         moments = Moments(self.dims)
         for indices in self.validation.batches(4 * self.settings.batch_size, None):
             batch = self.validation.collate(indices, (self.modality,)).to(self.runtime.device)
+            # The batch's presence has a column per modality of the recipe, this model one modality: its
+            # windows are those in which it is there.
+            here = torch.ones(len(indices), 1, 1, dtype=torch.bool, device=self.runtime.device)
             with self.runtime.autocast():
-                prediction, _, _ = self.model(batch)
+                prediction, _, _ = self.model(replace(batch, present=here))
             moments.update(prediction[:, 0].float(), batch.target[:, 0], batch.known[:, 0])
         return moments.compute()

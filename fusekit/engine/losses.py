@@ -127,6 +127,8 @@ def _select(
     prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prediction, target and weight in float32 at least, 0 where unknown (weight too)."""
+    if prediction.shape != target.shape:  # broadcasting would score it all the same
+        raise ValueError(f"a prediction {tuple(prediction.shape)} for a target {tuple(target.shape)}")
     dtype = torch.promote_types(prediction.dtype, torch.float32)
     p = prediction.to(dtype).masked_fill(~known, 0.0)
     y = target.to(dtype).masked_fill(~known, 0.0)

@@ -61,12 +61,19 @@ def _stage(values: Values) -> Broken:
     if values.get("name") in ("best", "last"):  # what a stage leaves is a checkpoint of its name
         yield "name", f"'{values['name']}' is the name of another checkpoint of a run; choose another"
     yield from _at_least("epochs", values, 0)
-    yield from _at_least("batch_size", values, 2)  # a correlation needs two samples
+    windows = values.get("windows", (1,))
+    sizes = values.get("batch_size", 2)
+    for size in (sizes,) if isinstance(sizes, int) else sizes:
+        yield from _at_least("batch_size", {"batch_size": size}, 2)  # a correlation needs two samples
+    if not isinstance(sizes, int) and len(sizes) != len(windows):
+        yield (
+            "batch_size",
+            f"must be one number or {len(windows)}, one for each of windows, found {len(sizes)}",
+        )
     for key in ("critic_steps", "validate_every"):
         yield from _at_least(key, values, 1)
     for key in ("lr", "frames_hz", "clip_grad"):
         yield from _above(key, values, 0)
-    windows = values.get("windows", (1,))
     if not windows or any(b <= a for a, b in zip((0, *windows), windows, strict=False)):
         shown = ", ".join(map(str, windows))
         yield "windows", f"must be increasing lengths of 1 or more steps, as in [2, 4, 8], found [{shown}]"

@@ -98,7 +98,7 @@ class Stage:
         epochs: per window length.
         freeze: parts that keep their weights, e.g. [encoder, quadrant].
         windows: lengths in steps, one after another, each started from the previous (spec 3.6).
-        batch_size: windows per optimiser step.
+        batch_size: windows per optimiser step; a list holds one for each of `windows` (spec 3.5).
         lr, betas: of Adam (spec 3.5).
         lr_schedule: "constant" (the paper's), or "linear": constant for the first half of each modality or
             window length, then down a straight line to 0 (as CycleGAN trains).
@@ -115,7 +115,7 @@ class Stage:
     name: str
     objective: Literal["adversarial", "supervised"]
     epochs: int
-    batch_size: int
+    batch_size: int | tuple[int, ...]
     loss: Component = field(default_factory=lambda: Component("afc"))
     freeze: tuple[str, ...] = ()
     windows: tuple[int, ...] = (1,)
@@ -135,6 +135,12 @@ class Stage:
     def reads_latents(self) -> bool:
         """Whether all that makes the latents is frozen: computed once, they are read from a cache."""
         return {"encoder", "quadrant"} <= set(self.freeze)
+
+    def batch(self, window: int) -> int:
+        """Windows of `window` steps per optimiser step."""
+        if isinstance(self.batch_size, int):
+            return self.batch_size
+        return self.batch_size[self.windows.index(window)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ class ObjectiveMaker:
             Windows(validation, 1, frames_hz=stage.frames_hz),
             loss,
             AdversarialSettings(
-                batch_size=stage.batch_size,
+                batch_size=stage.batch(1),
                 lr=stage.lr,
                 betas=stage.betas,
                 gan=stage.gan,
@@ -141,7 +141,7 @@ class ObjectiveMaker:
             self.data.steps["validation"],
             loss,
             SupervisedSettings(
-                batch_size=stage.batch_size,
+                batch_size=stage.batch(window),
                 lr=stage.lr,
                 betas=stage.betas,
                 freeze=stage.freeze,

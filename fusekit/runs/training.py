@@ -109,10 +109,10 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -
     theirs = folds.Split.from_json(read_json(run / "splits.json")) if path.is_file() else None
     if theirs is None:
         raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
-    if theirs.train != split.train:
+    if (theirs.train, theirs.validation) != (split.train, split.validation):
         raise RunError(
-            f"the branches in '{run}' were trained on other clips than this run's training clips; test "
-            "subjects could be among them. Use the same corpus, split and fold."
+            f"the branches in '{run}' were trained and chosen on other clips than this run's training and "
+            "validation clips; test subjects could be among them. Use the same corpus, split and fold."
         )
     tensors, _ = load_checkpoint(path)
     for m in model.names:

@@ -295,6 +295,26 @@ def test_validation_scores_clean_windows_whatever_the_batches(tiny: SimpleNamesp
         assert scores["ccc"][name] == pytest.approx(ccc, abs=1e-6)
 
 
+@pytest.mark.parametrize("face_there", [0.0, 0.5, 1.0])
+def test_validation_of_one_modality_does_not_ask_for_another(
+    tiny: SimpleNamespace, face_there: float
+) -> None:
+    clips = tiny.clips((40, 40), learnable=True)
+    for own in clips:
+        own.present[:, 0] = np.arange(len(own)) % 2 < 2 * face_there
+    alone = tiny.model(("voice",), fusion="none", temporal="lstm")
+    windows = Windows(clips, 1)
+    settings = AdversarialSettings(batch_size=8, lr=1e-3, betas=(0.5, 0.999))
+    objective = Adversarial(
+        alone, windows, windows, AFC(), settings, tiny.runtime("float32"), tiny.rngs, DIMS
+    )
+    scores = objective.validate()["ccc"]
+    for own in clips:
+        own.present[:] = True
+    assert scores == objective.validate()["ccc"]
+    assert np.isfinite(scores["mean"])
+
+
 def test_a_phase_before_that_froze_parts_does_not_stay(tiny: SimpleNamespace) -> None:
     clips = tiny.clips(names=("face",))
     model = tiny.model(("face",), fusion="none", temporal="lstm")

@@ -76,6 +76,25 @@ def test_a_discriminator_needs_an_adversarial_stage(registry: Registry) -> None:
     ]
 
 
+def test_the_last_stage_trains_what_predicts(registry: Registry) -> None:
+    recipe = load("demo", ["stages=[{name: latent, objective: adversarial, epochs: 1, batch_size: 4}]"])
+    with pytest.raises(
+        RecipeError, match=r"stages\.0: stage 'latent' leaves fusion, temporal and head untrained"
+    ):
+        build.check_components(recipe, registry)
+
+
+@pytest.mark.parametrize("dims", ["[valence]", "[arousal, valence]", "[valence, arousal, dominance]"])
+def test_a_critic_estimates_valence_and_arousal(registry: Registry, dims: str) -> None:
+    with pytest.raises(
+        RecipeError, match=r"target\.dims: an adversarial stage's critic estimates valence and a"
+    ):
+        build.check_components(load("demo", [f"target.dims={dims}"]), registry)
+    words = [f"modalities.{m}.quadrant=none" for m in ("face", "voice")]
+    words.append("stages=[{name: whole, objective: supervised, epochs: 1, batch_size: 4}]")
+    build.check_components(load("demo", [f"target.dims={dims}", *words]), registry)
+
+
 def test_copies_are_damaged_by_damage_else_by_degradation(registry: Registry) -> None:
     words = ["modalities.face.damage={name: picture, severity: [1, 4]}", "modalities.voice.damage=null"]
     recipe = load("demo", words)

@@ -38,6 +38,12 @@ def test_unscale_undoes_scale_and_the_range_becomes_minus_one_to_one(low, width,
     assert np.allclose(unscale(scaled, (low, low + width)), values, atol=1e-4 * (abs(low) + width))
 
 
+@pytest.mark.parametrize("label_range", [(-1, 1), (0, 1), (1, 9), (0, 0.7), (0.1, 0.6), (-3, 0.2)])
+def test_the_midpoint_of_any_range_is_a_tie(label_range):
+    middle = np.full((1, 2), sum(label_range) / 2).astype(np.float32)  # as labels are stored
+    assert quadrant(scale(middle, label_range)).tolist() == [0]
+
+
 def test_quadrants_and_ties():
     values = np.array(
         [[1, 1], [-1, 1], [-1, -1], [1, -1], [0, 0], [0, -1e-9], [-1e-9, 0], [np.nan, 1], [1, np.nan]]

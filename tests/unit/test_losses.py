@@ -29,6 +29,13 @@ def all_known(x: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(x, dtype=torch.bool)
 
 
+@pytest.mark.parametrize("loss", LOSSES, ids=IDS)
+def test_shapes_that_differ_are_not_broadcast(loss: AFC) -> None:
+    p, y = sample(6)
+    with pytest.raises(ValueError, match=r"a prediction \(6, 2\) for a target \(6, 1\)"):
+        loss(p, y[:, :1], all_known(y[:, :1]))
+
+
 @pytest.mark.parametrize("n", [2, 3, 5, 50])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_perfect_prediction_scores_one_in_every_term_at_any_n(n: int, weighted: bool) -> None:

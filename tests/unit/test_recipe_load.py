@@ -320,6 +320,8 @@ def test_an_unknown_preset() -> None:
         ("split.validation=1", "found 1"),
         ("stages.latent.epochs=-1", "stages.0.epochs: must be at least 0, found -1"),
         ("stages.latent.batch_size=1", "stages.0.batch_size: must be at least 2, found 1"),
+        ("stages.sequence.batch_size=[4, 1]", "stages.1.batch_size: must be at least 2, found 1"),
+        ("stages.sequence.batch_size=[8, 4, 2]", "stages.1.batch_size: must be one number or 2, one for"),
         ("stages.latent.windows=[]", "stages.0.windows: must be increasing lengths"),
         ("stages.latent.windows=[2, 2]", "found [2, 2]"),
         ("stages.latent.windows=[0, 2]", "found [0, 2]"),

@@ -225,6 +225,13 @@ def test_ranks_share_every_batch_equally_and_nothing_twice(n, batch_size, world)
         assert len(seen) >= n - 1
 
 
+def test_every_batch_of_a_set_has_as_many_steps():
+    """Processes that share a batch gather once per step: as often as each other, whatever their windows."""
+    short = Windows(built([3, 5, 4]), 8)
+    assert {short.collate([k]).valid.shape for k in range(3)} == {(1, 5)}
+    assert [int(short.collate([k]).valid.sum()) for k in range(3)] == [3, 5, 4]
+
+
 def test_in_order_nothing_is_dropped():
     windows = Windows(built([7]), 1)
     assert np.concatenate(list(windows.batches(3, None))).tolist() == list(range(7))
