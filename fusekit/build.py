@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -58,6 +59,11 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
             continue
         faults += [str(fault) for fault in check_arguments(component, cls)]
     faults += _misfits(recipe)
+    if recipe.output.predictions == "parquet" and find_spec("pyarrow") is None:
+        faults.append(
+            f"{recipe.at('output.predictions')}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or "
+            "choose csv."
+        )
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
 
@@ -132,6 +138,11 @@ def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> A
         return cls(*built, **given(component, cls))
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{where}: {component.name} cannot be made of these arguments: {error}. "
+            f"`fusekit show {component.name}` explains them."
+        ) from error
 
 
 def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:

@@ -58,6 +58,8 @@ class PictureDegradation(Degradation):
             raise RecipeError(
                 f"degradation: severity lists multiples of 1 or more, as in [1, 4], found [{shown}]"
             )
+        if not 0 <= probability <= 1:
+            raise RecipeError(f"degradation: probability must be from 0 to 1, found {probability:g}")
         self.probability, self.severity = probability, tuple(severity)
 
     def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:

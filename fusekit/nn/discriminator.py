@@ -54,6 +54,8 @@ class Discriminator(QuadrantHead):
                 f"quadrant discriminator needs square pictures with a side of 16, 32, 64, 128, ...; the "
                 f"reader makes {tuple(raw_shape)}."
             )
+        if width < 1:
+            raise RecipeError(f"quadrant discriminator: width must be at least 1, found {width}")
         self.conditioning = conditioning
         layers: list[nn.Module] = []
         for i in range(int(log2(size)) - 1):

@@ -67,6 +67,8 @@ class DenoisingGenerator(DenoisingEncoder):
                 f"encoder denoising-generator needs square pictures (C, S, S) with S a multiple of 4; the "
                 f"reader makes {tuple(raw_shape)}. Set the reader's size (or mels and columns) accordingly."
             )
+        if width < 1 or blocks < 0:
+            raise RecipeError("encoder denoising-generator: width must be at least 1, blocks at least 0")
         channels, size, _ = raw_shape
         self.out_shape = (4 * width, size // 4, size // 4)
         self.encoder = nn.Sequential(

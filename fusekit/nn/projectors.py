@@ -47,6 +47,8 @@ class ConvPyramid(Projector):
                 f"projector conv-pyramid needs a square latent map (C, S, S) with S a power of two; this "
                 f"encoder makes {tuple(latent_shape)}. Use {{name: linear}} for vectors."
             )
+        if width < 1:
+            raise RecipeError(f"projector conv-pyramid: width must be at least 1, found {width}")
         self.conditioning = conditioning
         channels = latent_shape[0] + (conditioning == "channel")
         layers: list[nn.Module] = []
@@ -81,6 +83,8 @@ class LinearProjector(Projector):
 
     def __init__(self, latent_shape: tuple[int, ...], conditioning: str, *, dim: int = 256) -> None:
         super().__init__()
+        if dim < 1:
+            raise RecipeError(f"projector linear: dim must be at least 1, found {dim}")
         self.conditioning = conditioning
         self.body = nn.Sequential(nn.Linear(latent_shape[0] + (conditioning == "channel"), dim), nn.ReLU())
         self.out_dim = dim * (2 if conditioning == "vector" else 1)

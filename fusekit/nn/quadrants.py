@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from fusekit.contracts import Latent, QuadrantHead
+from fusekit.errors import RecipeError
 from fusekit.nn.init import paper_init
 
 
@@ -29,6 +30,8 @@ class QuadrantClassifier(QuadrantHead):
         hidden: int = 0,
     ) -> None:
         super().__init__()
+        if hidden < 0:
+            raise RecipeError(f"quadrant classifier: hidden must be at least 0, found {hidden}")
         self.conditioning = conditioning
         width = latent_shape[0]
         self.layers = (

@@ -57,6 +57,12 @@ class TimmEncoder(Encoder):
             )
         except (AssertionError, TypeError, ValueError) as error:
             raise self._refusal(model, raw_shape, error) from error
+        except (OSError, RuntimeError) as error:  # no network, no space, or a hub that does not have it
+            raise RecipeError(
+                f"encoder timm: the published weights of '{model}' cannot be fetched: "
+                f"{str(error).strip().splitlines()[0]} Connect once, so that the hub's cache keeps them, or "
+                "give `weights: FILE` instead of `pretrained: true`."
+            ) from error
         if weights and not on_meta:
             self._load(Path(weights))
         config: Mapping[str, Any] = self.net.pretrained_cfg  # type: ignore[assignment]

@@ -44,7 +44,7 @@ def _target(values: Values) -> Broken:
 
 def _split(values: Values) -> Broken:
     yield from _at_least("folds", values, 2)
-    folds, fold = values.get("folds", 0), values.get("fold", 0)
+    folds, fold = values.get("folds", Split.folds), values.get("fold", Split.fold)
     if folds >= 2 and not 0 <= fold < folds:
         yield "fold", f"must be 0 to {folds - 1} (there are {folds} folds), found {fold}"
     validation = values.get("validation")

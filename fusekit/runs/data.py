@@ -10,7 +10,7 @@ from fusekit.contracts import Clip, Corpus, Reader, Rejected
 from fusekit.data import folds
 from fusekit.data.steps import ClipSteps, build_steps
 from fusekit.data.store import PreparedStore, prepare_clips
-from fusekit.errors import RunError
+from fusekit.errors import RecipeError, RunError
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 
@@ -51,6 +51,11 @@ def load_data(
         for c in clips
     ]
     s = recipe.split
+    if s.fold and any(c.split for c in clips):
+        raise RecipeError(
+            f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} names "
+            "its own split, which has no folds. Leave --fold (split.fold) out, or the corpus's split column."
+        )
     if split is None:
         split = folds.assign(
             clips,

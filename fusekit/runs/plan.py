@@ -24,6 +24,7 @@ from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
 from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
+from fusekit.errors import RecipeError
 from fusekit.nn.model import Model
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
@@ -53,6 +54,12 @@ def plan(
                 phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))
         else:
             for window in stage.windows:
+                found = len(Windows(data.steps["train"], window))
+                if found < max(2, runtime.world):
+                    raise RecipeError(
+                        f"{recipe.at(f'stages.{number}.windows')}: the training clips hold {found} windows "
+                        f"of {window} steps, too few to train on. Write shorter windows, or use longer clips."
+                    )
                 make = partial(maker.supervised, number, loss, window)
                 name = f"{stage.name} {window} steps"
                 phases.append(

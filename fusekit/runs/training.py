@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from fusekit import build
 from fusekit.contracts import Reader
@@ -22,7 +24,7 @@ from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RecipeError, RunError
 from fusekit.nn.model import Model
-from fusekit.provenance import boxed, provenance
+from fusekit.provenance import boxed, data_hash, provenance
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 from fusekit.runs.data import Data, check_seen, load_data
@@ -59,7 +61,7 @@ def train(
         )
     recipe = build.anchor(recipe, registry)  # a run can be resumed and evaluated from any folder
     runtime = Runtime(device, recipe.train.precision)
-    with BarProgress(silent=not runtime.is_main) as progress:
+    with ExitStack() as stack, BarProgress(silent=not runtime.is_main) as progress:
         stored = run_dir / "splits.json"
         split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
         data = load_data(
@@ -68,9 +70,6 @@ def train(
         for r in data.rejected:
             progress.say(f"left out {r.where}: {r.reason}")
         check_seen(recipe, data)
-        if runtime.is_main and not resume:
-            _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
-        runtime.wait()
         model = _fresh_model(recipe, registry, data.readers, runtime)
         if resume:
             branches_from = _remembered(run_dir)
@@ -79,6 +78,14 @@ def train(
         phases = plan(recipe, registry, model, data, runtime, progress)
         if branches_from is not None:
             phases = [phase for phase in phases if phase.objective != "adversarial"]
+        # Only now, when nothing of the recipe is left to refuse.
+        if runtime.is_main:
+            claim = stack.enter_context(_claimed(run_dir))
+            if resume:
+                _same_data(run_dir, data)
+            else:
+                _begin(claim, recipe, data, str(runtime.device), plugins, branches_from)
+        runtime.wait()
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
         fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
@@ -126,6 +133,34 @@ def _remembered(run_dir: Path) -> Path | None:
     return None if path is None else Path(path)
 
 
+@contextmanager
+def _claimed(run_dir: Path) -> Iterator[Path]:
+    """The run's folder, made if need be, for this process alone: two would write into one journal."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run_dir / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(
+            f"another process is training '{run_dir}'. Wait for it, or name another --run."
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+        ) from error
+    with lock:
+        yield run_dir
+
+
+def _same_data(run_dir: Path, data: Data) -> None:
+    began = read_json(run_dir / "provenance.json").get("data_sha256")
+    if began is not None and began != data_hash(data.clips):
+        raise RunError(
+            f"the clips or labels are not those that '{run_dir}' began with (data_sha256 in its "
+            "provenance.json). Put them back, or begin a new run."
+        )
+
+
 def _begin(
     run_dir: Path,
     recipe: Recipe,
@@ -134,12 +169,8 @@ def _begin(
     plugins: Sequence[str],
     branches_from: Path | None,
 ) -> None:
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
-        ) from error
+    if (run_dir / "recipe.yaml").exists():  # begun by another process since the command line looked
+        raise RunError(f"'{run_dir}' already holds a run. Name another by --run.")
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()

@@ -95,6 +95,48 @@ def test_a_critic_estimates_valence_and_arousal(registry: Registry, dims: str) -
     build.check_components(load("demo", [f"target.dims={dims}", *words]), registry)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "temporal.dim=0",
+        "temporal.memory=0",
+        "fusion.dim=-1",
+        "modalities.face.projector.width=0",
+        "modalities.face.projector={name: linear, dim: 0}",
+        "modalities.face.encoder.width=0",
+        "modalities.face.encoder.blocks=-1",
+        "modalities.face.quadrant.width=0",
+        "modalities.face.quadrant={name: classifier, hidden: -1}",
+        "modalities.face.degradation.probability=3",
+        "modalities.voice.reader.fps=0",
+        "modalities.voice.reader.silence_s=-1",
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused_before_data(registry: Registry, words: str) -> None:
+    with pytest.raises(RecipeError, match="must be") as caught:
+        build.check(load("demo", [words]), registry)
+    assert words.split("=")[0].rpartition(".")[0].removesuffix(".") in str(caught.value)
+
+
+def test_a_component_that_breaks_on_its_arguments_is_a_fault_of_the_recipe(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusekit.nn.heads import LinearHead
+
+    def refuse(self: LinearHead, *sizes: int) -> None:
+        raise ZeroDivisionError("no such width")
+
+    monkeypatch.setattr(LinearHead, "__init__", refuse)
+    with pytest.raises(RecipeError, match=r"head: linear cannot be made of these arguments: no such width"):
+        build.check(load("demo"), registry)
+
+
+def test_parquet_is_asked_for_before_training(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match=r"output\.predictions: Parquet needs pyarrow: pip install"):
+        build.check_components(load("demo", ["output.predictions=parquet"]), registry)
+
+
 def test_copies_are_damaged_by_damage_else_by_degradation(registry: Registry) -> None:
     words = ["modalities.face.damage={name: picture, severity: [1, 4]}", "modalities.voice.damage=null"]
     recipe = load("demo", words)

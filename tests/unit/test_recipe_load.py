@@ -312,6 +312,7 @@ def test_an_unknown_preset() -> None:
         ("target.step_hz=-1", "target.step_hz: must be above 0, found -1"),
         ("target.step_hz=.nan", "target.step_hz: expected float, found nan"),
         ("target.step_hz=.inf", "target.step_hz: expected float, found inf"),
+        ("split.fold=7", "split.fold: must be 0 to 4 (there are 5 folds), found 7"),
         ("split.folds=1", "split.folds: must be at least 2, found 1"),
         (
             "split.validation=0",

@@ -82,6 +82,8 @@ class MelSpectrogram(Reader):
             raise RecipeError(
                 "mel-spectrogram: give hop or fps, not both: fps sets the hop to round(rate / fps)"
             )
+        if (fps is not None and fps <= 0) or silence_s < 0:
+            raise RecipeError("mel-spectrogram: fps must be above 0, silence_s at least 0")
         self.mels, self.columns, self.rate, self.n_fft = mels, columns or mels, rate, n_fft
         self.hop = round(rate / fps) if fps else hop
         if min(self.mels, self.columns, self.rate, self.hop) < 1 or self.n_fft < 2 or self.n_fft % 2:

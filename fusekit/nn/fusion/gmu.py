@@ -41,6 +41,8 @@ class GMU(Fusion):
                 f"fusion gmu weighs two or more modalities; the recipe has {', '.join(in_dims)}. "
                 "Use {name: none}."
             )
+        if dim < 1:
+            raise RecipeError(f"fusion gmu: dim must be at least 1, found {dim}")
         self.names = tuple(in_dims)
         self.out_dim = dim
         self.units = dim if gate == "vector" else 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fusekit.contracts import State, Temporal, Trace
+from fusekit.errors import RecipeError
 
 
 class StateLSTM(Temporal):
@@ -19,6 +20,8 @@ class StateLSTM(Temporal):
 
     def __init__(self, in_dim: int, dim: int) -> None:
         super().__init__()
+        if dim < 1:
+            raise RecipeError(f"temporal: dim must be at least 1, found {dim}")
         self.out_dim = dim
         self.cell = nn.LSTMCell(in_dim + 2 * dim, dim)
 

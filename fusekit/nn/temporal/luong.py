@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusekit.contracts import State
+from fusekit.errors import RecipeError
 from fusekit.nn.init import paper_init
 from fusekit.nn.temporal.lstm import StateLSTM
 
@@ -39,6 +40,8 @@ class LuongLSTM(StateLSTM):
         project_context: bool = False,
     ) -> None:
         super().__init__(in_dim, dim)
+        if memory < 1:
+            raise RecipeError(f"temporal luong-lstm: memory must be at least 1 state, found {memory}")
         self.memory = memory
         self.score = score
         width = 2 * dim
