@@ -157,30 +157,26 @@ class Windows(Dataset[dict[str, object]]):
         """Index arrays of one epoch's batches.
 
         Args:
-            batch_size: at most so many windows per step over all ranks together, so that a recipe means the
-                same on any number of devices. While training the batches of an epoch are as even as can be:
-                a small last one would end every epoch with the noisiest of all correlations.
-            seed: of the permutation; None: in order, nothing dropped (evaluation).
+            batch_size: windows per step over all ranks together, so that a recipe means the same on any
+                number of devices. seed: of the permutation; None: in order, nothing dropped (evaluation).
             rank, world: this process's share. While training all shares of a batch are equal (up to world - 1
-                windows of an epoch are dropped); in order, they differ by one at most and may be empty.
+                windows are dropped); in order, they differ by at most one window and may be empty.
 
-        A batch of fewer than two windows is dropped while training: correlations need two.
+        A last batch of fewer than two windows is dropped while training: correlations need two.
 
         Raises:
             DataError: training is asked for with fewer windows than make one batch.
         """
-        if seed is None:
-            for begin in range(0, len(self), batch_size):
-                yield np.arange(begin, min(begin + batch_size, len(self)))[rank::world]
-            return
-        if len(self) < max(2, world):
+        if seed is not None and len(self) < max(2, world):
             raise DataError(
                 f"{len(self)} labelled window of {self.length} steps is too little to train on: "
                 "use shorter windows or more clips"
             )
-        shares = self.epoch_order(seed, epoch)[: len(self) // world * world].reshape(-1, world)
-        per_batch = batch_size // world
-        count = -(-len(shares) // per_batch) if per_batch else 0
-        for chosen in np.array_split(shares, count) if count else ():
-            if chosen.size >= 2:
-                yield chosen[:, rank]
+        order = np.arange(len(self)) if seed is None else self.epoch_order(seed, epoch)
+        for begin in range(0, len(order), batch_size):
+            chosen = order[begin : begin + batch_size]
+            if seed is not None:
+                chosen = chosen[: len(chosen) // world * world]
+                if len(chosen) < 2:
+                    continue
+            yield chosen[rank::world]

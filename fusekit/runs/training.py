@@ -148,8 +148,11 @@ def _claimed(run_dir: Path) -> Iterator[Path]:
         raise RunError(
             f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
         ) from error
-    with lock:
+    try:
         yield run_dir
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody else's by then
+        lock.release()
 
 
 def _same_data(run_dir: Path, data: Data) -> None:

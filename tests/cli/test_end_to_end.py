@@ -276,7 +276,11 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     ),
     "no presence dropout": ("tiny", ["train.presence_dropout=0"]),
     "carried state": ("tiny", ["evaluation.states=carry"]),
-    "one dimension": ("tiny", ["target.dims=[arousal]", "train.weighting=literal"]),
+    "one dimension": (
+        "supervised",
+        ["target.dims=[arousal]", "train.weighting=literal"]
+        + [*both("quadrant", "none"), "stages.sequence.freeze=[]"],
+    ),
     "boxes of the corpus": (
         "tiny",
         ["corpus.path=corpus/boxed.csv", "modalities.face.reader.detector=boxes"],

@@ -218,9 +218,6 @@ def test_ranks_share_every_batch_equally_and_nothing_twice(n, batch_size, world)
         assert 2 <= sum(map(len, parts)) <= batch_size
         seen += np.concatenate(parts).tolist()
     assert len(seen) == len(set(seen))
-    sizes = [sum(map(len, parts)) for parts in zip(*shares, strict=True)]
-    if sizes:
-        assert max(sizes) - min(sizes) <= world  # no small last batch, whose correlation would be noise
     if world == 1:
         assert len(seen) >= n - 1
 
