@@ -25,7 +25,7 @@ def scale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:
     low, high = label_range
     scaled = (np.asarray(values, np.float64) - (low + high) / 2) / ((high - low) / 2)
     # The midpoint of 0..0.7, stored as float32, would scale to a hair below 0, and a tie is high.
-    return np.round(scaled, 6).astype(np.float32)
+    return np.where(np.abs(scaled) < 1e-6, 0.0, scaled).astype(np.float32)
 
 
 def unscale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:
