@@ -41,6 +41,7 @@ def load_data(
 
     Raises:
         DataError: the corpus is missing, or nothing of it can be used.
+        RecipeError: a fold of a corpus that names its own split.
     """
     corpus = build.build_corpus(recipe, registry)
     readers = build.build_readers(recipe, registry)
@@ -51,12 +52,13 @@ def load_data(
         for c in clips
     ]
     s = recipe.split
-    if s.fold and any(c.split for c in clips):
-        raise RecipeError(
-            f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} names "
-            "its own split, which has no folds. Leave --fold (split.fold) out, or the corpus's split column."
-        )
     if split is None:
+        if s.fold and any(c.split for c in clips):
+            raise RecipeError(
+                f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} "
+                "names its own split, which has no folds. Leave --fold (split.fold) out, or the corpus's split "
+                "column."
+            )
         split = folds.assign(
             clips,
             folds=s.folds,

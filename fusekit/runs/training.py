@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 from fusekit import build
 from fusekit.contracts import Reader
 from fusekit.data import folds
+from fusekit.data.cache import cache_dir
 from fusekit.engine.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -80,11 +82,11 @@ def train(
             phases = [phase for phase in phases if phase.objective != "adversarial"]
         # Only now, when nothing of the recipe is left to refuse.
         if runtime.is_main:
-            claim = stack.enter_context(_claimed(run_dir))
+            stack.enter_context(_claimed(run_dir))
             if resume:
                 _same_data(run_dir, data)
             else:
-                _begin(claim, recipe, data, str(runtime.device), plugins, branches_from)
+                _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
         runtime.wait()
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
@@ -134,11 +136,15 @@ def _remembered(run_dir: Path) -> Path | None:
 
 
 @contextmanager
-def _claimed(run_dir: Path) -> Iterator[Path]:
-    """The run's folder, made if need be, for this process alone: two would write into one journal."""
+def _claimed(run_dir: Path) -> Iterator[None]:
+    """The run for this process alone: two would write into one journal. The lock lies in the cache folder, so
+    that a run is left as it was by whoever may not have it.
+    """
+    name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
+    path = cache_dir() / "runs" / f"{name}.lock"
+    lock = FileLock(path, timeout=0)
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run_dir / ".lock", timeout=0)
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunError(
@@ -146,13 +152,11 @@ def _claimed(run_dir: Path) -> Iterator[Path]:
         ) from error
     except OSError as error:
         raise RunError(
-            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+            f"cannot lock the run by '{path}': {error.strerror or error}. Free some space there, or let "
+            "FUSEKIT_CACHE name a folder that you can write to."
         ) from error
-    try:
-        yield run_dir
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody else's by then
-        lock.release()
+    with lock:
+        yield
 
 
 def _same_data(run_dir: Path, data: Data) -> None:
@@ -174,6 +178,12 @@ def _begin(
 ) -> None:
     if (run_dir / "recipe.yaml").exists():  # begun by another process since the command line looked
         raise RunError(f"'{run_dir}' already holds a run. Name another by --run.")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+        ) from error
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()

@@ -190,12 +190,10 @@ class Shop:
         return paragraph(result.stderr)
 
     def listing(self) -> dict[str, tuple[int, int]]:
-        """Size and time of change of every file here, and of what is unfinished in the cache; a folder's name
-        alone, as the lock of a run comes and goes in it.
-        """
+        """Size and time of change of every file here, and of what is unfinished in the cache."""
         cache = Path(os.environ["FUSEKIT_CACHE"])
         here = [*self.folder.rglob("*"), *cache.rglob(".tmp-*"), *cache.rglob("*.partial")]
-        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) if p.is_file() else (-1, -1) for p in here}
+        return {str(p): (p.stat().st_size if p.is_file() else -1, p.stat().st_mtime_ns) for p in here}
 
     def process(self, *words: str) -> subprocess.Popen[str]:
         """The same command line in a process of its own."""

@@ -97,8 +97,8 @@ def test_on_the_meta_device_nothing_is_fetched_or_read(tmp_path: Path, no_networ
     assert no_network == []
 
 
-def test_pretrained_asks_the_hub(no_network: list[str]) -> None:
-    with pytest.raises(Exception, match="no network"):
+def test_pretrained_asks_the_hub_and_says_what_to_do_without_one(no_network: list[str]) -> None:
+    with pytest.raises(RecipeError, match=r"cannot be fetched: no network in this test\. Connect once"):
         TimmEncoder((3, 64, 64), model="test_resnet", pretrained=True)
     assert len(no_network) == 1
 
