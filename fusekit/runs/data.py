@@ -56,8 +56,7 @@ def load_data(
         if s.fold and any(c.split for c in clips):
             raise RecipeError(
                 f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} "
-                "names its own split, which has no folds. Leave --fold (split.fold) out, or the corpus's split "
-                "column."
+                "names its own split, which has no folds. Leave out --fold (split.fold) or that split."
             )
         split = folds.assign(
             clips,
