@@ -61,7 +61,7 @@ class TimmEncoder(Encoder):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise RecipeError(
                 f"encoder timm: the published weights of '{model}' cannot be fetched: {reason}. Connect "
-                "once, so that the hub's cache keeps them, or give `weights: FILE` instead of `pretrained: true`."
+                "once, so that the hub's cache keeps them, or give `weights: FILE`, not `pretrained: true`."
             ) from error
         if weights and not on_meta:
             self._load(Path(weights))

@@ -91,10 +91,9 @@ def train(
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
         fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
-    if runtime.is_main:
-        save_checkpoint(
-            folder / "best.safetensors", with_prefix("model", model.state_dict()), {"recipe": recipe.name}
-        )
+        if runtime.is_main:
+            best = with_prefix("model", model.state_dict())
+            save_checkpoint(folder / "best.safetensors", best, {"recipe": recipe.name})
     runtime.wait()
 
 
