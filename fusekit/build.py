@@ -5,6 +5,7 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -14,10 +15,10 @@ import torch
 
 from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
 from fusekit.data.labels import AROUSAL, VALENCE
-from fusekit.errors import FusekitError, RecipeError
+from fusekit.errors import RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
-from fusekit.recipe.arguments import anchored, check_arguments, given
+from fusekit.recipe.arguments import anchored, check_arguments, component_faults, given
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
@@ -50,14 +51,7 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
         RecipeError: every unknown component, unknown or ill-typed argument and ill-fitting combination at
             once.
     """
-    faults: list[str] = []
-    for kind, component in recipe.components():
-        try:
-            cls = registry.load(registry.get(kind, component.name, f"{component.where}: {component.path}"))
-        except FusekitError as error:
-            faults.append(str(error))
-            continue
-        faults += [str(fault) for fault in check_arguments(component, cls)]
+    faults = [str(fault) for fault in component_faults([c for _, c in recipe.components()], registry)]
     faults += _misfits(recipe)
     if recipe.output.predictions == "parquet" and find_spec("pyarrow") is None:
         faults.append(
@@ -79,11 +73,11 @@ def _misfits(recipe: Recipe) -> list[str]:
                 "{name: none}."
             )
     if recipe.stages and recipe.stages[-1].objective != "supervised":
-        last = recipe.stages[-1].name
+        last = len(recipe.stages) - 1
         faults.append(
-            f"{recipe.at(f'stages.{len(recipe.stages) - 1}')}: stage '{last}' leaves fusion, temporal and "
-            "head untrained, as an adversarial stage has stand-ins of its own. End with a stage of objective "
-            "supervised."
+            f"{recipe.at(f'stages.{last}.objective')}: stage '{recipe.stages[last].name}' leaves fusion, "
+            "temporal and head untrained, as an adversarial stage has stand-ins of its own. End with a stage "
+            "of objective supervised."
         )
     if adversarial and recipe.target.dims != (VALENCE, AROUSAL):
         faults.append(
@@ -132,17 +126,28 @@ def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> A
     Raises:
         FusekitError: it is unknown or cannot be imported; RecipeError: it refuses these values.
     """
-    where = f"{component.where}: {component.path}" if component.path else component.name
-    cls = registry.load(registry.get(kind, component.name, where))
+    named = f"{component.where}: {component.path}" if component.path else component.name
+    cls = registry.load(registry.get(kind, component.name, named))
     try:
         return cls(*built, **given(component, cls))
     except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{_blamed(component, error)}: {error}") from error
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(
-            f"{where}: {component.name} cannot be made of these arguments: {error}. "
+            f"{_blamed(component, error)}: {component.name} cannot be made of these arguments: {error}. "
             f"`fusekit show {component.name}` explains them."
         ) from error
+
+
+def _blamed(component: Component, error: Exception) -> str:
+    """Where the argument was set that a refusal names; else where the component and its overrides stand."""
+    if not component.path:
+        return component.name
+    words = set(re.findall(r"\w+", str(error)))
+    places = [where for key, where in component.marks.items() if key in words]
+    if not places:
+        places = [component.where, *(w for w in component.marks.values() if w.startswith("override"))]
+    return f"{', '.join(dict.fromkeys(places))}: {component.path}"
 
 
 def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,9 +62,14 @@ def check(
     from fusekit.data.check import check_corpus
     from fusekit.errors import DataError
 
-    corpus, names, columns, media = _target(target, changes or [], load_registry(plugin))
-    wanted = modalities.split(",") if modalities else names
-    found = check_corpus(corpus, wanted, dims.split(",") if dims else columns, media)
+    asked = _target(target, changes or [], load_registry(plugin))
+    found = check_corpus(
+        asked.corpus,
+        modalities.split(",") if modalities else asked.modalities,
+        dims.split(",") if dims else asked.dims,
+        asked.media,
+        subject_dependent=asked.subject_dependent,
+    )
     if as_json:
         import json
 
@@ -74,33 +80,46 @@ def check(
         raise DataError(f"{target}: {len(found.rejected)} left out, and --strict allows none.")
 
 
-def _target(
-    target: str, changes: list[str], registry: Registry
-) -> tuple[Any, list[str], list[str], dict[str, str] | None]:
-    """Corpus, modalities, target dimensions; and, where a recipe names readers, each modality's medium."""
+MEDIA = {"face": "video", "voice": "audio"}
+"""The track that a modality of this name is read from, where no recipe names a reader."""
+
+
+@dataclass
+class _Target:
+    """What is to be looked at: an adapter, modalities with the track each is read from, target dimensions."""
+
+    corpus: Any
+    modalities: list[str] = field(default_factory=lambda: list(MEDIA))
+    dims: list[str] = field(default_factory=lambda: ["valence", "arousal"])
+    media: dict[str, str] = field(default_factory=lambda: dict(MEDIA))
+    subject_dependent: bool = False
+
+
+def _target(target: str, changes: list[str], registry: Registry) -> _Target:
+    """A manifest, a recipe or a corpus, by name."""
     from fusekit.errors import DataError
     from fusekit.recipe.load import bundled, load
     from fusekit.registry import nearest
 
-    names, dims = ["face", "voice"], ["valence", "arousal"]
     if target.endswith(".csv"):
-        return _corpus("manifest", {"path": target}, changes, registry), _columns(Path(target)), dims, None
+        manifest = _corpus("manifest", {"path": target}, changes, registry)
+        return _Target(manifest, _columns(Path(target)))
     corpora = registry.names("corpus")
     if not Path(target).is_file() and target not in bundled():
         if target in corpora:
-            return _corpus(target, {}, changes, registry), names, dims, None
+            return _Target(_corpus(target, {}, changes, registry))
         known = sorted({*corpora, *bundled()})
         raise DataError(
             f"{target}: no manifest (.csv), recipe or corpus of that name.{nearest(target, known)}\n"
             f"  known: {', '.join(known)}"
         )
-    recipe = load(target, changes)
+    recipe = load(target, changes, registry)
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
     media = {}
     for name, modality in recipe.modalities.items():
         reader: Any = registry.load(registry.get("reader", modality.reader.name, modality.reader.where))
         media[modality.source or name] = reader.medium
-    return corpus, list(media), list(recipe.target.dims), media
+    return _Target(corpus, list(media), list(recipe.target.dims), media, recipe.split.subject_dependent)
 
 
 def _columns(manifest: Path) -> list[str]:
@@ -135,10 +154,10 @@ def _print(found: DataCheck) -> None:
     from fusekit.cli.tables import print_table
 
     low, high = found.label_range
-    typer.echo(f"{found.corpus}\n{found.clips} clips of {found.subjects} subjects, {_time(found.duration_s)}")
-    typer.echo(
-        f"labels from {low:g} to {high:g}; " + ", ".join(f"{m}: {n} clips" for m, n in found.sources.items())
-    )
+    size = f"{_count(found.clips, 'clip')} of {_count(found.subjects, 'subject')}"
+    typer.echo(f"{found.corpus}\n{size}, {_time(found.duration_s)}")
+    sources = ", ".join(f"{m}: {_count(n, 'clip')}" for m, n in found.sources.items())
+    typer.echo(f"labels from {low:g} to {high:g}; {sources}")
     dims = list(next(iter(found.parts.values())).labelled) if found.parts else []
     rows = [
         [
@@ -162,6 +181,10 @@ def _print(found: DataCheck) -> None:
         typer.echo("nothing is left out")
     for note in found.notes:
         typer.echo(f"note: {note.where}: {note.reason}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _time(seconds: float) -> str:

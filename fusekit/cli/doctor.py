@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fusekit.cli.options import Json, Plugins
+from fusekit.errors import FusekitError
 
 Facts = list[tuple[str, str]]
 
@@ -81,8 +82,12 @@ def _devices(faults: list[str]) -> Facts:
 
 def _media(faults: list[str]) -> Iterator[tuple[str, str]]:
     from fusekit.data.cache import cache_dir
+    from fusekit.engine.files import unwritable
 
-    yield "cache", f"{cache_dir()} (FUSEKIT_CACHE changes it)"
+    cache = cache_dir()
+    yield "cache", f"{cache} (FUSEKIT_CACHE changes it)"
+    if reason := unwritable(cache):
+        faults.append(f"the cache folder cannot be written, {reason}. Let FUSEKIT_CACHE name another.")
     try:
         import av
     except (ImportError, OSError) as error:
@@ -102,3 +107,8 @@ def _plugins(files: list[Path] | None, faults: list[str]) -> Iterator[tuple[str,
         yield f"plugin {status.name}", f"{status.state}, {what} ({status.source or 'not found'})"
         if status.state == "disabled":
             faults.append(f"plugin {status.name} is disabled: {status.reason}")
+    for entry in registry.entries():  # imports what no recipe has named yet: a class may be missing
+        try:
+            registry.load(entry)
+        except FusekitError as error:
+            faults.append(str(error))

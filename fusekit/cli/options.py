@@ -52,11 +52,15 @@ def load_registry(files: list[Path] | None) -> Registry:
 
 
 def load_recipe(
-    name: str, overrides: list[str] | None, fold: int | None = None, seed: int | None = None
+    name: str,
+    overrides: list[str] | None,
+    registry: Registry,
+    fold: int | None = None,
+    seed: int | None = None,
 ) -> Recipe:
     """The recipe with overrides, `--fold` and `--seed`."""
     from fusekit.recipe.load import load
 
     extra = [f"split.fold={fold}"] if fold is not None else []
     extra += [f"train.seed={seed}"] if seed is not None else []
-    return load(name, [*(overrides or []), *extra])
+    return load(name, [*(overrides or []), *extra], registry)

@@ -38,8 +38,8 @@ def check(
       fusekit check avi-gas preset=table11
       fusekit check my.yaml fusion=concat --json
     """
-    loaded = load_recipe(recipe, overrides)
     registry = load_registry(plugin)
+    loaded = load_recipe(recipe, overrides, registry)
     from fusekit import build
 
     report = build.check(loaded, registry)

@@ -20,6 +20,7 @@ from fusekit.cli.options import (
 
 if TYPE_CHECKING:
     from fusekit.registry import Registry
+    from fusekit.runs import Run
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `fusekit train`.")]
 
@@ -68,15 +69,16 @@ def train(
                 "--resume keeps the recipe, folder, fold, seed and branches of the run: give it alone."
             )
         folder = _existing(resume)
-        loaded = load_recipe(str(folder / "recipe.yaml"), None)
+        registry = load_registry(plugin)
+        loaded = load_recipe(str(folder / "recipe.yaml"), None, registry)
     elif recipe is None:
         raise RecipeError("train needs a RECIPE: a file or a bundled name, e.g. `fusekit train demo`.")
     else:
-        loaded = load_recipe(recipe, overrides, fold, seed)
+        registry = load_registry(plugin)
+        loaded = load_recipe(recipe, overrides, registry, fold, seed)
         folder = run or _default_folder(loaded.name)
         if not is_worker():  # else the first process may already have begun the run
             _must_be_free(folder)
-    registry = load_registry(plugin)
     try:
         if devices > 1 and not is_worker():
             named = run is not None or resume is not None
@@ -87,7 +89,7 @@ def train(
         else:
             from fusekit.runs import train as start
 
-            files = [str(file) for file in plugin or []]
+            files = [str(file.absolute()) for file in plugin or []]
             going_on = resume is not None
             start(
                 loaded,
@@ -99,8 +101,9 @@ def train(
                 branches_from=branches_from,
             )
         if not is_worker():
-            _score(folder, registry, device, final=False)
-            typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")
+            scored = _score(folder, registry, device, final=False)
+            if scored.split().test:
+                typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")
     except KeyboardInterrupt:
         if is_worker():  # its parent says the rest
             raise typer.Exit(INTERRUPTED) from None
@@ -127,7 +130,7 @@ def evaluate(
     _score(_existing(run), load_registry(plugin), device, final=final)
 
 
-def _score(folder: Path, registry: Registry, device: Device, *, final: bool) -> None:
+def _score(folder: Path, registry: Registry, device: Device, *, final: bool) -> Run:
     """Predictions, metrics, figures and report of a trained run; its metrics table on stdout."""
     from fusekit.runs import open_run
     from fusekit.study.assess import assess
@@ -136,6 +139,7 @@ def _score(folder: Path, registry: Registry, device: Device, *, final: bool) -> 
     opened = open_run(folder, registry, device.value)
     show_metrics(assess(opened, final=final, say=lambda text: typer.echo(text, err=True)))
     typer.echo(f"report: {folder / 'report.html'}")
+    return opened
 
 
 def _default_folder(recipe: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Rejected, Source
+from fusekit.data.detectors import BoxTrack
 from fusekit.data.labels import Aligned, align
 from fusekit.data.media import probe
 from fusekit.data.steps import grid, why_unlabelled
@@ -63,13 +64,19 @@ class DataCheck:
 
 
 def check_corpus(
-    corpus: Corpus, modalities: Sequence[str], dims: Sequence[str], media: Mapping[str, str] | None = None
+    corpus: Corpus,
+    modalities: Sequence[str],
+    dims: Sequence[str],
+    media: Mapping[str, str] | None = None,
+    *,
+    subject_dependent: bool = False,
 ) -> DataCheck:
     """Load a corpus, look into every media file, and count.
 
     Args:
         corpus: the adapter; modalities, dims: as for `Corpus.load`.
         media: "video" or "audio" per modality (its reader's medium): the track that each file must hold.
+        subject_dependent: the recipe allows one subject in several parts, so that is not worth a note.
 
     Raises:
         DataError: the corpus is not there, or no clip can be used.
@@ -93,7 +100,8 @@ def check_corpus(
     if not kept:
         reasons = "; ".join(f"{r.where}: {r.reason}" for r in rejected[:3])
         raise DataError(f"{corpus.describe()}: no clip can be used. {reasons}")
-    notes += _split_notes([clip for clip, _, _ in kept])
+    if not subject_dependent:
+        notes += _split_notes([clip for clip, _, _ in kept])
     names = sorted({clip.split for clip, _, _ in kept}, key=["train", "validation", "test", ""].index)
     return DataCheck(
         corpus=corpus.describe(),
@@ -111,6 +119,8 @@ def check_corpus(
 
 def _duration(source: Source, medium: str | None) -> float:
     info = probe(source.path)
+    if source.boxes is not None and not np.isfinite(BoxTrack.read(source.boxes).boxes).all(axis=1).any():
+        raise DataError(f"{source.boxes}: no row holds a face box, so no face could be read")
     if medium == "video" and not info.has_video:
         raise DataError(f"{source.path}: there is no video track in it")
     if medium == "audio" and not info.has_audio:

@@ -76,12 +76,14 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
                 Rejected(f"{path.name} row {line}" + (f" (clip {name})" if name else ""), str(fault))
             )
     clips, twins = _without_twins(path, clips, first)
+    start = f"{path.name} row "
+    rejected = sorted(rejected + twins, key=lambda r: int(r.where.removeprefix(start).split()[0]))
     if not clips:
-        reasons = "; ".join(f"{r.where}: {r.reason}" for r in (rejected + twins)[:3])
+        reasons = "; ".join(f"{r.where}: {r.reason}" for r in rejected[:3])
         raise DataError(
             f"{path}: none of {len(table)} rows can be used. {reasons or 'Add rows below the header'}"
         )
-    return Manifest(sorted(clips, key=lambda c: c.id), rejected + twins, label_range, first)
+    return Manifest(sorted(clips, key=lambda c: c.id), rejected, label_range, first)
 
 
 def write_manifest(folder: Path, clips: Sequence[Clip], label_range: tuple[float, float]) -> Path:

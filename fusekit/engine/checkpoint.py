@@ -32,10 +32,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     try:
         replace_file(path, data)
     except OSError as error:
+        kept = "Nothing was lost: the previous checkpoint is whole. " if path.exists() else ""
         raise RunError(
-            f"cannot write the checkpoint '{path}': {error.strerror or error}. Nothing was lost: the "
-            "previous checkpoint is whole. Free some space, then continue with "
-            f"`fusekit train --resume {path.parent.parent}`."
+            f"cannot write the checkpoint '{path}': {error.strerror or error}. {kept}Free some space, then "
+            f"continue with `fusekit train --resume {path.parent.parent}`."
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -26,6 +27,16 @@ def replace_file(path: Path, data: bytes) -> None:
         if partial.is_file():
             partial.unlink()
         raise
+
+
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written in a folder, or made where it is not there yet; "" if something can."""
+    found = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=found):
+            return ""
+    except OSError as error:
+        return f"'{found}': {error.strerror or error}"
 
 
 def partial_file(path: Path) -> Path:

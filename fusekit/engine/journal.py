@@ -31,7 +31,7 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise RunError(
-                f"cannot write '{self.path}': {error.strerror or error}. The last checkpoint is whole. Free "
+                f"cannot write '{self.path}': {error.strerror or error}. Free "
                 f"some space, then continue with `fusekit train --resume {self.path.parent}`."
             ) from error
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fusekit.errors import RecipeError
+from fusekit.errors import FusekitError, RecipeError
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.hints import MismatchError, convert
-from fusekit.recipe.schema import Component
-from fusekit.registry import nearest
+from fusekit.recipe.schema import Component, component_kind
+from fusekit.registry import Registry, nearest
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -24,6 +24,24 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
     stub.__annotations__ = {p.name: p.annotation for p in found if p.annotation is not p.empty}
     hints = get_type_hints(stub, globalns=getattr(inspect.unwrap(init), "__globals__", {}))
     return {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in found}
+
+
+def component_faults(components: Iterable[Component], registry: Registry) -> list[Fault]:
+    """Load every class that is named and hold its arguments against it; a component that stands nowhere in a
+    recipe (`path`) is no business of this.
+    """
+    faults = []
+    for component in components:
+        kind = component_kind(tuple(component.path.split(".")))
+        if kind is None:
+            continue
+        try:
+            cls = registry.load(registry.get(kind, component.name))
+        except FusekitError as error:
+            faults.append(Fault(component.where, component.path, str(error)))
+        else:
+            faults += check_arguments(component, cls)
+    return faults
 
 
 def check_arguments(component: Component, cls: type) -> list[Fault]:

@@ -29,4 +29,5 @@ def error(name: str, faults: Sequence[Fault]) -> RecipeError:
     """All faults of one recipe as one error; identical ones are said once."""
     lines = list(dict.fromkeys(str(fault) for fault in faults))
     count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
-    return RecipeError("\n".join([f"{name} has {count}:", *(f"  {line}" for line in lines)]))
+    indented = ["  " + line.replace("\n", "\n  ") for line in lines]
+    return RecipeError("\n".join([f"{name} has {count}:", *indented]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from fusekit.recipe.faults import Fault
@@ -33,11 +33,14 @@ Preset = Mapping[str, Mapping[str, Any]]
 """`{"kind/name": {argument: value}}`: what a preset says where the recipe is silent."""
 
 
-def fill(root: Node, preset: Preset, files: tuple[str, ...], faults: list[Fault]) -> Recipe | None:
-    """The recipe, or None and at least one more fault."""
+def fill(
+    root: Node, preset: Preset, files: tuple[str, ...], faults: list[Fault]
+) -> tuple[Recipe | None, list[Component]]:
+    """The recipe, or None and at least one more fault; and, in either case, the components that it names."""
     given = {"files": files, "places": places(root)}
-    recipe = _Filler(preset, faults).dataclass(Recipe, root, (), given)
-    return None if recipe is _FAULTY else recipe
+    filler = _Filler(preset, faults)
+    recipe = filler.dataclass(Recipe, root, (), given)
+    return None if recipe is _FAULTY else recipe, filler.components
 
 
 @dataclass
@@ -46,6 +49,7 @@ class _Filler:
 
     preset: Preset
     faults: list[Fault]
+    components: list[Component] = field(default_factory=list)
 
     def fault(self, node: Node, path: Path, message: str) -> Any:
         self.faults.append(Fault(node.where, ".".join(path), message))
@@ -59,7 +63,7 @@ class _Filler:
         hints = get_type_hints(cls)
         for key, child in node.value.items():
             if key not in wanted:
-                closest = nearest(key, wanted) or f" Keys: {', '.join(wanted)}"
+                closest = _sections(hints, key) or nearest(key, wanted) or f" Keys: {', '.join(wanted)}"
                 self.fault(child, (*path, key), f"unknown key.{closest}")
         for key, f in wanted.items():
             where = (*path, key)
@@ -126,4 +130,13 @@ class _Filler:
         args = copy.deepcopy(dict(self.preset.get(f"{component_kind(path)}/{name.value}", {})))
         args.update({key: child.plain() for key, child in own.items()})
         marks = {key: child.where for key, child in own.items()}
-        return Component(name.value, args, ".".join(path), name.file, name.line, marks)
+        made = Component(name.value, args, ".".join(path), name.file, name.line, marks)
+        self.components.append(made)
+        return made
+
+
+def _sections(hints: Mapping[str, Any], key: str) -> str:
+    """` Did you mean 'train.seed'?` if sections of this mapping have the key that it lacks itself."""
+    sections = {name: hint for name, hint in hints.items() if is_dataclass(hint) and hint is not Component}
+    found = [f"'{name}.{key}'" for name, hint in sections.items() if key in {f.name for f in fields(hint)}]
+    return f" Did you mean {' or '.join(found)}?" if found else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fusekit.errors import RecipeError
+from fusekit.recipe.arguments import component_faults
 from fusekit.recipe.faults import Fault, error
 from fusekit.recipe.fill import fill
 from fusekit.recipe.hints import show
@@ -14,12 +15,12 @@ from fusekit.recipe.interpolate import interpolate
 from fusekit.recipe.merge import merge, parse_overrides
 from fusekit.recipe.nodes import Node, parse
 from fusekit.recipe.schema import Recipe
-from fusekit.registry import nearest
+from fusekit.registry import Registry, nearest
 
 PRESETS = Path(__file__).parent / "presets"
 
 
-def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
     """Read a recipe.
 
     In this order: `extends` (the base first), overrides, `${...}`, then the preset under all of it.
@@ -27,6 +28,8 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         path_or_name: a YAML file, or the name of a recipe that comes with fusekit, e.g. "demo".
         overrides: `key.path=value`, as typed on the command line.
+        registry: with it, an error also lists what is wrong with the components that the recipe names. (A
+            recipe without such faults is held against it by `fusekit.build.check`.)
 
     Raises:
         RecipeError: lists every fault with its place, key and the nearest name.
@@ -43,8 +46,9 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     root = interpolate(root, faults)
     root.value.setdefault("name", Node(file.stem, _shown(file), 1))
     preset = _preset(root, faults)
-    recipe = fill(root, preset, tuple(_shown(path) for path in files), faults)
+    recipe, components = fill(root, preset, tuple(_shown(path) for path in files), faults)
     if recipe is None or faults:
+        faults += component_faults(components, registry) if registry is not None else []
         raise error(str(path_or_name), faults)
     return recipe
 

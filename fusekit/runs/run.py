@@ -15,6 +15,7 @@ from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_pre
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 from fusekit.nn.model import Model
+from fusekit.recipe.arguments import component_faults
 from fusekit.recipe.load import load as load_recipe
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
@@ -42,11 +43,28 @@ class Run:
         return load_data(self.recipe, self.registry, parts, split=self.split(), count=count)
 
 
+def check_known(folder: Path, recipe: Recipe, registry: Registry) -> None:
+    """Whether every component of a run is still to be had.
+
+    Raises:
+        RunError: not so; the message names the plugin files that the run was trained with.
+    """
+    faults = component_faults([component for _, component in recipe.components()], registry)
+    if not faults:
+        return
+    path = folder / "provenance.json"
+    files = read_json(path).get("plugins", []) if path.is_file() else []
+    given = " ".join(f"--plugin {file}" for file in files)
+    hint = f"\n  The run was trained with {given}; give that again." if files else ""
+    raise RunError("\n".join(map(str, faults)) + hint)
+
+
 def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     """Recipe, readers and best weights of a run.
 
     Raises:
-        RunError: there is no run, or it has no weights yet.
+        RunError: there is no run, it has no weights yet, or a component of it is not installed (the message
+            names the plugin files that it was trained with).
     """
     if not (folder / "recipe.yaml").is_file():
         raise RunError(
@@ -56,6 +74,7 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
         raise RunError(f"the run '{folder}' has not finished; go on with `fusekit train --resume {folder}`.")
     recipe = load_recipe(folder / "recipe.yaml")
     runtime = Runtime(device, recipe.train.precision)
+    check_known(folder, recipe, registry)
     readers = build.build_readers(recipe, registry)
     path = folder / "checkpoints" / "best.safetensors"
     tensors, _ = load_checkpoint(path)

@@ -32,6 +32,7 @@ from fusekit.registry import Registry
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
 from fusekit.runs.plan import plan
+from fusekit.runs.run import check_known
 
 
 def train(
@@ -55,6 +56,8 @@ def train(
         FusekitError: anything the user can mend; nothing half-written is left.
         KeyboardInterrupt: state saved.
     """
+    if resume:
+        check_known(run_dir, recipe, registry)
     build.check(recipe, registry)
     if recipe.preset == "table11":
         raise RecipeError(

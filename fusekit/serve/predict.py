@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fusekit.engine.files import unwritable
 from fusekit.engine.progress import BarProgress
 from fusekit.errors import DataError, FusekitError, MissingExtraError
 from fusekit.registry import Registry
@@ -90,12 +91,17 @@ def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, v
             raise FusekitError(f"{option} {path}: this is one of the recordings; choose another name.")
         if path.is_dir():
             raise FusekitError(f"{option} {path}: is a folder; name a file.")
+        if reason := unwritable(path.parent):
+            raise FusekitError(f"{option} {path}: cannot be written, {reason}. Choose another place.")
         if option != "--out" and len(files) > 1:
             raise FusekitError(
                 f"{option} takes one recording, and {len(files)} are given; run it once for each."
             )
     if not files:
         raise FusekitError("name at least one video or sound file.")
+    twice = [str(f) for f in files if sum(f.resolve() == other.resolve() for other in files) > 1]
+    if twice:
+        raise FusekitError(f"{twice[-1]} is named twice; name each recording once.")
     if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError(
             f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."

@@ -121,12 +121,12 @@ class Predictor:
         readers, notes = usable_readers(self.run, boxes)
         sources = find_sources(file, readers, boxes)
         notes = [n for n in notes if n.split(":")[0] in sources.given]
+        absences = [f"{m} is absent: {why}" for m, why in sources.absent.items()]
         streams = {m: readers[m].prepare(source) for m, source in sources.given.items()}
         steps = self._on_grid(name, streams, readers)
-        notes += [f"{m} is absent: {why}" for m, why in sources.absent.items()]
-        notes += self._absences(steps, readers)
+        absences += self._absences(steps, readers)
         if not steps.present.any():
-            raise DataError(f"{name}: nothing to predict from: {'; '.join(notes)}.")
+            raise DataError(f"{name}: nothing to predict from: {'; '.join(absences)}.")
         found = self._predict(steps, progress)
         return FilePrediction(
             file=name,
@@ -137,7 +137,7 @@ class Predictor:
             modalities=self.modalities,
             present=steps.present,
             trace=found.trace,
-            notes=tuple(notes),
+            notes=(*notes, *absences),
             video=sources.video,
             sound=sources.sound,
             face=next((FaceTrack(s["times"], s["boxes"]) for s in streams.values() if "boxes" in s), None),

@@ -85,15 +85,14 @@ def gate_by_damage(table: Table, path: Path) -> Path:
 
 def _trace(axis: Axes, rows: Table, dim: str, colour: str) -> None:
     time, truth, prediction = rows["time_s"], rows[f"{dim}_true"], rows[dim]
-    axis.plot(time, truth, color=TRUTH, lw=1.8, label="truth")
+    known = ~np.isnan(truth)
+    if known.any():
+        axis.plot(time, truth, color=TRUTH, lw=1.8, label="truth")
+        ccc = scores(prediction[:, None], truth[:, None], known[:, None], (dim,))["ccc"][dim]
+        axis.set_title(f"CCC {ccc:.2f}" if np.isfinite(ccc) else "truth constant")
     axis.plot(time, prediction, color=colour, label="prediction")
     # Scaled to what is there, not to the label range (spec 6.4), or small movements could not be seen.
     axis.margins(x=0, y=0.08)
-    known = ~np.isnan(truth)
-    ccc = scores(prediction[:, None], truth[:, None], known[:, None], (dim,))["ccc"][dim]
-    axis.set_title(
-        "no truth known" if not known.any() else f"CCC {ccc:.2f}" if np.isfinite(ccc) else "truth constant"
-    )
     axis.set_ylabel(dim)
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, borderaxespad=0)
 

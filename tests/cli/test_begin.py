@@ -42,3 +42,21 @@ def test_changed_labels_are_noticed_when_a_run_goes_on(shop: Any, trained: Simpl
     labels.write_text(labels.read_text().replace("0.0,", "0.0,0", 1).replace("0.1,0.", "0.1,-0.", 1))
     said = shop.fault("train", "--resume", "run", "--device", "cpu")
     assert "the clips or labels are not those that 'run' began with" in " ".join(said.split())
+
+
+def test_a_run_says_which_plugin_files_it_was_trained_with(shop: Any, no_figures: None) -> None:
+    Path("half.py").write_text(
+        "from fusekit.hookspecs import hookimpl\nfrom fusekit.nn.fusion.gmu import GMU\n\n\n"
+        "class Half(GMU):\n    pass\n\n\n@hookimpl\ndef register_components(register):\n"
+        '    register("fusion", "half", f"{__name__}:Half", "as gmu")\n'
+    )
+    words = ("fusion={name: half, dim: 4}", "stages.latent.epochs=1", "stages.sequence.epochs=1")
+    shop.train(*words, "--plugin", "half.py")
+    for command in (
+        ("evaluate", "run"),
+        ("predict", "run", "corpus/media/a1.mp4"),
+        ("train", "--resume", "run"),
+    ):
+        said = shop.fault(*command, "--device", "cpu")
+        assert "no fusion named 'half'" in said
+        assert f"The run was trained with --plugin {Path('half.py').absolute()}; give that again." in said

@@ -100,3 +100,38 @@ def test_what_is_none_of_them() -> None:
     result = run("no.csv")
     assert result.exit_code == 2
     assert "no.csv" in result.stderr
+
+
+def test_a_voice_without_sound_and_boxes_without_a_box_are_left_out() -> None:
+    Path("m/face.csv").write_text("time_s,x0,y0,x1,y1\n0,nan,nan,nan,nan\n")
+    Path("m/words.csv").write_text("these are no boxes\n")
+    rows = ["a,anna,1.csv,1.wav,", "b,ben,2.csv,2.wav,face.csv", "c,cleo,1.csv,1.wav,words.csv"]
+    Path("m/f.csv").write_text("\n".join(["clip,subject,labels,face,face_boxes", *rows]) + "\n")
+    result = run("m/f.csv")
+    assert result.exit_code == 2
+    assert "1.wav: there is no video track in it" in result.stderr
+    Path("m/v.csv").write_text(
+        "clip,subject,labels,sound,sound_boxes\na,anna,1.csv,1.wav,\nb,ben,2.csv,2.wav,face.csv\n"
+        "c,cleo,1.csv,1.wav,words.csv\n"
+    )
+    left_out = {r["where"]: r["reason"] for r in json.loads(run("m/v.csv", "--json").stdout)["rejected"]}
+    assert "no row holds a face box" in left_out["b"]
+    assert "words.csv" in next(reason for where, reason in left_out.items() if where != "b")
+
+
+def test_a_subject_in_two_splits_is_noted_unless_the_recipe_allows_it() -> None:
+    Path("m/manifest.csv").write_text(
+        "clip,subject,split,labels,sound\na,anna,train,1.csv,1.wav\nb,anna,test,2.csv,2.wav\n"
+    )
+    Path("r.yaml").write_text(RECIPE)
+    assert "note: subject anna: in two splits" in run("r.yaml").stdout
+    assert "note: " not in run("r.yaml", "split.subject_dependent=true").stdout
+
+
+def test_rows_left_out_are_told_in_their_order() -> None:
+    Path("m/manifest.csv").write_text(
+        "clip,subject,labels,sound\na,anna,1.csv,1.wav\nb,,2.csv,2.wav\nc,cleo,1.csv,1.wav\nd,dan\n"
+        "e,eva,1.csv,gone.wav\n"
+    )
+    rejected = json.loads(run("m/manifest.csv", "--json").stdout)["rejected"]
+    assert [r["where"].split()[2] for r in rejected] == ["3", "4", "5", "6"]

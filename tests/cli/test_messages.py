@@ -97,6 +97,31 @@ def test_a_wrong_key_and_a_wrong_type() -> None:
     )
 
 
+def test_schema_and_components_are_faulted_at_once() -> None:
+    said = fault(
+        "check", "demo", "train.sed=1", "fusion=gmuu", "temporal.memry=4", "head={name: linear, x: 1}"
+    )
+    assert said.startswith("fusekit: demo has 4 faults:\n  override 'train.sed=1': train.sed: unknown key.")
+    assert "override 'fusion=gmuu': fusion: no fusion named 'gmuu'. Did you mean 'gmu'?" in said
+    assert "override 'temporal.memry=4': temporal.memry: 'luong-lstm' has no argument 'memry'." in said
+    assert "head.x: 'linear' has no argument 'x'. It takes none" in said
+
+
+def test_a_key_of_a_section_without_its_section() -> None:
+    assert fault("check", "demo", "seed=3") == (
+        "fusekit: demo has 1 fault:\n"
+        "  override 'seed=3': seed: unknown key. Did you mean 'split.seed' or 'train.seed'?\n"
+    )
+
+
+def test_a_refused_argument_is_blamed_on_what_set_it() -> None:
+    assert fault("check", "demo", "fusion.dim=0") == (
+        "fusekit: override 'fusion.dim=0': fusion: fusion gmu: dim must be at least 1, found 0\n"
+    )
+    said = fault("check", "demo", "stages.sequence.objective=adversarial")
+    assert "override 'stages.sequence.objective=adversarial': stages.1.objective: stage 'sequence'" in said
+
+
 def test_an_unknown_option_and_a_wrong_choice() -> None:
     assert "No such option: --sed" in fault("train", "demo", "--sed", "3")
     assert "'gpu'" in fault("train", "demo", "--device", "gpu")
@@ -246,3 +271,24 @@ def test_doctor_names_versions_cache_and_plugins(monkeypatch: pytest.MonkeyPatch
     result = run("doctor", "--plugin", "bad.py")
     assert result.exit_code == 2
     assert "fault: plugin bad.py is disabled: ZeroDivisionError: division by zero" in result.stdout
+
+
+def test_doctor_finds_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("file").write_text("x")
+    monkeypatch.setenv("FUSEKIT_CACHE", "file/cache")
+    result = run("doctor")
+    assert result.exit_code == 2
+    assert "fault: the cache folder cannot be written, '" in result.stdout
+    monkeypatch.setenv("FUSEKIT_CACHE", "not/there/yet")
+    assert run("doctor").exit_code == 0
+    assert not Path("not").exists()
+
+
+def test_doctor_finds_a_component_that_cannot_be_imported() -> None:
+    Path("hollow.py").write_text(
+        "from fusekit.hookspecs import hookimpl\n\n\n@hookimpl\ndef register_components(register):\n"
+        '    register("fusion", "hollow", "no_such_module_at_all:Hollow", "nothing behind it")\n'
+    )
+    result = run("doctor", "--plugin", "hollow.py")
+    assert result.exit_code == 2
+    assert "fault: fusion 'hollow' of hollow.py: cannot import no_such_module_at_all:Hollow" in result.stdout

@@ -79,7 +79,7 @@ def test_a_discriminator_needs_an_adversarial_stage(registry: Registry) -> None:
 def test_the_last_stage_trains_what_predicts(registry: Registry) -> None:
     recipe = load("demo", ["stages=[{name: latent, objective: adversarial, epochs: 1, batch_size: 4}]"])
     with pytest.raises(
-        RecipeError, match=r"stages\.0: stage 'latent' leaves fusion, temporal and head untrained"
+        RecipeError, match=r"stages\.0\.objective: stage 'latent' leaves fusion, temporal and head untrained"
     ):
         build.check_components(recipe, registry)
 
