@@ -99,9 +99,6 @@ def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, v
             )
     if not files:
         raise FusekitError("name at least one video or sound file.")
-    twice = [str(f) for f in files if sum(f.resolve() == other.resolve() for other in files) > 1]
-    if twice:
-        raise FusekitError(f"{twice[-1]} is named twice; name each recording once.")
     if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError(
             f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."
