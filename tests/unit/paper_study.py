@@ -1,4 +1,4 @@
-"""A study's folder as the runner leaves it, with made-up predictions: for tests of tables, figures, report."""
+"""A study as the runner leaves it, with made-up predictions: for tests of its tables, figures and report."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _write_run(
     at.mkdir(parents=True)
     write_table(at / "predictions.csv", table)
     score = {"valence": 0.1, "arousal": 0.2, "mean": 0.15}
-    part = {metric: score for metric in ("ccc", "rmse", "cor", "icc")}
+    part = dict.fromkeys(("ccc", "rmse", "cor", "icc"), score)
     baselines = {"ridge": {"test": part}, "constant": {"test": part}}
     metrics = {"test": part, "validation": part, "baselines": baselines, "recipe": name.lower()}
     (at / "metrics.json").write_text(json.dumps(metrics))
