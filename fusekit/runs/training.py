@@ -81,7 +81,7 @@ def train(
             phases = [phase for phase in phases if phase.objective != "adversarial"]
         # Only now, when nothing of the recipe is left to refuse.
         if runtime.is_main:
-            stack.enter_context(_claimed(run_dir))
+            stack.enter_context(claimed(run_dir))
             if resume:
                 _same_data(run_dir, data)
             else:
@@ -106,9 +106,12 @@ def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader],
 
 
 @contextmanager
-def _claimed(run_dir: Path) -> Iterator[None]:
-    """The run for this process alone: two would write into one journal. The lock lies in the cache folder, so
-    that a run is left as it was by whoever may not have it.
+def claimed(run_dir: Path) -> Iterator[None]:
+    """A run (or study) for this process alone: two would write into one journal. The lock lies in the cache
+    folder, so that a run is left as it was by whoever may not have it.
+
+    Raises:
+        RunError: another process has it, or the lock cannot be written.
     """
     name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
     path = cache_dir() / "runs" / f"{name}.lock"
@@ -118,7 +121,7 @@ def _claimed(run_dir: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise RunError(
-            f"another process is training '{run_dir}'. Wait for it, or name another --run."
+            f"another process is at work in '{run_dir}'. Wait for it, or name another folder."
         ) from error
     except OSError as error:
         raise RunError(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fusekit.engine.checkpoint import load_checkpoint
-from fusekit.runs.training import _claimed
+from fusekit.runs.training import claimed
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
 
 
 def test_two_processes_do_not_share_a_run(shop: Any) -> None:
-    with _claimed(Path("run")):
+    with claimed(Path("run")):
         said = shop.fault("train", "tiny.yaml", "--run", "run", "--device", "cpu")
-    assert "another process is training 'run'" in " ".join(said.split())
+    assert "another process is at work in 'run'" in " ".join(said.split())
     assert not Path("run").exists()
 
 
