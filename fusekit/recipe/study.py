@@ -63,14 +63,8 @@ def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> tuple
             [] if root is None else [Fault(str(file), "", "expected a mapping with models, folds, seeds")]
         )
         raise error(str(path_or_name), faults)
-    if changes is not None:
-        root = merge(root, changes, faults)
+    root = _long(root) if changes is None else merge(_long(root), _long(changes), faults)
     root.value.setdefault("name", Node(file.stem, str(file), 1))
-    models = root.value.get("models")
-    if models is not None and isinstance(models.value, dict):
-        for name, model in models.value.items():
-            if isinstance(model.value, str):
-                models.value[name] = Node({"recipe": model}, model.file, model.line)
     study = fill_with(Study, root, faults)
     if study is not None:
         faults += [Fault(root.value.get(key, root).where, key, text) for key, text in _broken(study)]
@@ -82,6 +76,18 @@ def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> tuple
 def bundled_studies() -> dict[str, Path]:
     """Studies that come with fusekit, by name."""
     return {path.stem: path for path in sorted((RECIPES / "studies").glob("*.yaml"))} if RECIPES else {}
+
+
+def _long(root: Node) -> Node:
+    """`Vi: vi` below `models` -> `Vi: {recipe: vi}`."""
+    models = root.value.get("models")
+    if models is None or not isinstance(models.value, dict):
+        return root
+    named = {
+        name: Node({"recipe": node}, node.file, node.line) if isinstance(node.value, str) else node
+        for name, node in models.value.items()
+    }
+    return Node({**root.value, "models": Node(named, models.file, models.line)}, root.file, root.line)
 
 
 def _broken(study: Study) -> list[tuple[str, str]]:
