@@ -76,11 +76,11 @@ def test_a_wrong_study_leaves_no_folder(study: Any) -> None:
 
 
 def test_a_run_that_cannot_be_made_is_told_and_the_others_are(study: Any) -> None:
-    words = ("models.Au-DeS.changes=[modalities.face=null, fusion=none, 'stages.sequence.windows=[500]']",)
-    process = study.process("study", "mine.yaml", *words, "folds=[0]", "--out", "out", "--device", "cpu")
+    words = ("changes.voice=[modalities.voice.source=sound]", "folds=[0]", "--out", "out", "--device", "cpu")
+    process = study.process("study", "mine.yaml", *words)
     _, stderr = process.communicate(timeout=400)
     assert process.returncode == 2
     assert "2 of 3 runs could not be made:" in stderr
-    assert "windows of 500 steps, too few to train on" in " ".join(stderr.split())
+    assert "there is no column 'sound' for that modality" in " ".join(stderr.split())
     assert "AVi-GaS fold 0 seed 0: not begun, as a run failed whose first stage it needs" in stderr
     assert list(runs()) == ["vi-des-f0-s0"]

@@ -54,17 +54,15 @@ def plan_jobs(study: Study, file: Path, folder: Path, registry: Registry) -> lis
     jobs: list[Job] = []
     for seed in study.seeds:
         for fold in study.folds:
-            owner: dict[str, str] = {}
+            owners: list[tuple[dict[str, Any], str]] = []
             for name, model in study.models.items():
                 recipe, changes = _recipe(study, model, file, fold, seed)
                 at = str(run_folder(folder, name, fold, seed))
-                keys = {m: _key(recipe, m) for m in recipe.modalities}
-                shared = all(key in owner for key in keys.values()) and any(
-                    s.objective == "adversarial" for s in recipe.stages
-                )
-                branches = tuple(dict.fromkeys(owner[key] for key in keys.values())) if shared else ()
-                for key in keys.values():
-                    owner.setdefault(key, at)
+                made = [_made(recipe, m) for m in recipe.modalities]
+                found = [next((run for how, run in owners if how == mine), None) for mine in made]
+                alone = None in found or all(s.objective != "adversarial" for s in recipe.stages)
+                branches = () if alone else tuple(dict.fromkeys(run for run in found if run))
+                owners += [(mine, at) for mine, run in zip(made, found, strict=True) if run is None]
                 jobs.append(Job(name, fold, seed, _source(model, file), changes, at, branches))
     return sorted(jobs, key=lambda job: bool(job.branches))  # stable: owners first, else in order
 
@@ -155,8 +153,14 @@ def _source(model: StudyModel, file: Path) -> str:
     return str(beside) if beside.is_file() else model.recipe if model.recipe in bundled() else str(beside)
 
 
-def _key(recipe: Recipe, modality: str) -> str:
+def _made(recipe: Recipe, modality: str) -> dict[str, Any]:
     """Equal where two models' branches are made in the same way from the same clips."""
-    settings = {**branch_settings(recipe, modality), "corpus": recipe.corpus, "split": recipe.split}
-    settings["source"] = recipe.modalities[modality].source or modality
-    return repr([settings[name] for name in sorted(settings)])
+    source = recipe.modalities[modality].source or modality
+    settings = branch_settings(recipe, modality)
+    return {
+        **settings,
+        "modality": modality,
+        "source": source,
+        "corpus": recipe.corpus,
+        "split": recipe.split,
+    }

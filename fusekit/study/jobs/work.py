@@ -53,6 +53,7 @@ def work(job: Job, registry: Registry, device: str, files: list[str]) -> dict[st
     Raises:
         FusekitError: what the user can mend. KeyboardInterrupt: after Ctrl-C, its state saved.
     """
+    from fusekit.engine.loop import deferred_interrupt
     from fusekit.runs import open_run, train
     from fusekit.study.assess import assess
 
@@ -67,7 +68,10 @@ def work(job: Job, registry: Registry, device: str, files: list[str]) -> dict[st
             plugins=files,
             branches_from=[Path(run) for run in job.branches],
         )
-    metrics = assess(open_run(folder, registry, device), final=True, draw=False)
+    with deferred_interrupt() as interrupted:  # cut short, it would have to read the test labels again
+        metrics = assess(open_run(folder, registry, device), final=True, draw=False)
+    if interrupted:
+        raise KeyboardInterrupt
     return {"seconds": time.monotonic() - began, "ccc": metrics["test"]["ccc"]["mean"]}
 
 
