@@ -1,11 +1,11 @@
-"""What caching latents is worth: the sequence stage with Z kept in memory, on disk, or encoded anew each time.
+"""What caching latents is worth: the sequence stage with Z in memory, on disk, or encoded anew each time.
 
     fusekit train demo --run runs/demo
     python benchmarks/latents.py runs/demo
 
 One epoch of every window length of the run's sequence stage, each place in turn on the same clips; encoding
-once is counted where it is done. The ratio for a whole stage follows from its number of epochs. (The paper: about
-12 hours with cached latents, two days without.)
+once is counted where it is done. The ratio for a whole stage follows from its number of epochs. (The paper:
+about 12 hours with cached latents, two days without.)
 """
 
 from __future__ import annotations

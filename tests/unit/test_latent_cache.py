@@ -38,12 +38,11 @@ def test_live_rows_are_the_kept_ones(tiny: SimpleNamespace) -> None:
     kept, live = LatentCache(model, clips, runtime), LiveLatents(model, clips, runtime, chunk=3)
     assert live.offsets.tolist() == kept.offsets.tolist()
     rows = np.array([[33, 0], [4, 12], [12, 20]]).reshape(-1)
-    for m in tiny.names:
-        torch.testing.assert_close(
-            live.take(rows, "cpu")[m].z, kept.take(rows, "cpu")[m].z, rtol=2e-3, atol=2e-3
-        )
-        assert torch.equal(live.take(rows, "cpu")[m].quadrant, kept.take(rows, "cpu")[m].quadrant)
-        torch.testing.assert_close(live.clip(1, "cpu")[m].z, kept.clip(1, "cpu")[m].z, rtol=2e-3, atol=2e-3)
+    pairs = [(c.take(rows, "cpu"), c.clip(1, "cpu")) for c in (live, kept)]
+    for one, other in zip(*pairs, strict=True):
+        for m in tiny.names:
+            torch.testing.assert_close(one[m].z, other[m].z, rtol=2e-3, atol=2e-3)
+            assert torch.equal(one[m].quadrant, other[m].quadrant)
     assert not live.take(np.array([4]), "cpu")[tiny.names[0]].z.any()  # absent: zeros
 
 
@@ -99,9 +98,8 @@ def test_what_was_chosen_is_said(
 
 
 def test_trying_out_takes_no_more_than_a_moment(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    encode_s, disk_s = latent_choice._tried(
-        tiny.model(), tiny.clips(), tiny.runtime(), tmp_path / "not" / "yet"
-    )
+    model, clips, runtime = tiny.model(), tiny.clips(), tiny.runtime()
+    encode_s, disk_s = latent_choice._tried(model, clips, runtime, tmp_path / "not" / "yet")
     assert 0 < disk_s < 1
     assert 0 < encode_s < 1
     assert list(tmp_path.iterdir()) == []
