@@ -117,12 +117,13 @@ def test_a_study_may_grow_but_not_change(file: Path, registry: Registry, tmp_pat
     out.mkdir()
     study, _ = load_study(file)
     write_plan(study, file, out, registry)
-    grown, _ = load_study(file, ["seeds=[0,1]"])
+    grown, _ = load_study(file, ["seeds=[0,1]", "models.Vi=vi"])
     write_plan(grown, file, out, registry)
     assert json.loads((out / "study.json").read_text())["seeds"] == [0, 1]
     other, _ = load_study(file, ["models.Vi-De.changes=[temporal.dim=8]"])
-    with pytest.raises(RunError, match="holds another study"):
-        write_plan(other, file, out, registry)
+    for smaller in (other, study):
+        with pytest.raises(RunError, match="holds another study"):
+            write_plan(smaller, file, out, registry)
 
 
 def test_models_of_one_study_share_clock_and_corpus(file: Path, registry: Registry, tmp_path: Path) -> None:

@@ -99,19 +99,20 @@ def write_plan(study: Study, file: Path, folder: Path, registry: Registry) -> No
     }
     path = folder / "study.json"
     if path.is_file():
-        before = read_json(path).get("study")
-        # More folds and seeds are the same study, grown.
-        grown = before is not None and {**before, "folds": None, "seeds": None} == {
-            **plan["study"],
-            "folds": None,
-            "seeds": None,
-        }
-        if not grown:
+        if not _grown(read_json(path).get("study"), plan["study"]):
             raise RunError(
                 f"'{folder}' holds another study, or this one before its file was changed. Name another "
                 "folder with --out, or undo the change."
             )
     write_json(path, plan)
+
+
+def _grown(before: dict[str, Any] | None, now: dict[str, Any]) -> bool:
+    """Whether it is the same study with, at most, more folds, seeds or models."""
+    if before is None or before["name"] != now["name"] or before["changes"] != now["changes"]:
+        return False
+    kept = all(now["models"].get(name) == model for name, model in before["models"].items())
+    return kept and all(set(before[key]) <= set(now[key]) for key in ("folds", "seeds"))
 
 
 def same_recipe(job: Job, registry: Registry) -> bool:
