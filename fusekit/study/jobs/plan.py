@@ -98,12 +98,11 @@ def write_plan(study: Study, file: Path, folder: Path, registry: Registry) -> No
         "study": json.loads(json.dumps(asdict(study))),
     }
     path = folder / "study.json"
-    if path.is_file():
-        if not _grown(read_json(path).get("study"), plan["study"]):
-            raise RunError(
-                f"'{folder}' holds another study, or this one before its file was changed. Name another "
-                "folder with --out, or undo the change."
-            )
+    if path.is_file() and not _grown(read_json(path).get("study"), plan["study"]):
+        raise RunError(
+            f"'{folder}' holds another study, or this one before its file was changed. Name another "
+            "folder with --out, or undo the change."
+        )
     write_json(path, plan)
 
 
