@@ -26,6 +26,7 @@ from fusekit.provenance import provenance
 from fusekit.recipe.load import bundled, load
 from fusekit.recipe.study import load_study
 from fusekit.registry import Kind, Registry
+from fusekit.study.jobs.plan import plan_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
