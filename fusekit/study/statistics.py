@@ -57,8 +57,8 @@ def bootstrap(
     """Interval of one pooled score, mean over the K dimensions, subjects resampled with replacement.
 
     Args:
-        prediction: `(N, K)`, or `(R, N, K)` of R runs on the same samples: the mean of their R scores counts, in
-            every draw.
+        prediction: `(N, K)`, or `(R, N, K)` of R runs on the same samples: the mean of their scores counts,
+            in every draw.
         target, known: `(N, K)`; entries that are not known are never looked at.
         subject: `(N,)` whom each sample belongs to.
         metric: "rmse", "cor", "ccc" or "icc", as in `fusekit.engine.metrics` (ddof 0).

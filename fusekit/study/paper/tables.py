@@ -179,8 +179,8 @@ def _scores_table(
             rows.append(Row(section, (Cell(model), *cells)))
     notes = [*protocol_notes(results, models), BEST, NO_SCORE]
     notes.append(
-        f"'{PER_RECORDING}': mean over the recordings of a fold; those with constant labels or predictions have "
-        "no correlation and are left out. It rewards the course within a recording, not its level."
+        f"'{PER_RECORDING}': mean over the recordings of a fold; those with constant labels or predictions "
+        "have no correlation and are left out. It rewards the course within a recording, not its level."
     )
     if printed:
         notes.append(PRINTED)

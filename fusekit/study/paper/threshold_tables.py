@@ -160,7 +160,7 @@ def _mask_notes(results: Results, blocks: Sequence[_Block], by_gate: bool) -> li
     what = (
         "Kept are the steps with gate < T or gate > 1 - T"
         if by_gate
-        else "Kept are the steps with ΔWa, 100 (max - min) / max of the weights in use, at or above the threshold"
+        else "Kept are the steps with ΔWa, 100 (max - min) / max of the weights, at or above the threshold"
     )
     deciders = " and in ".join(block.decider for block in blocks)
     notes = [
@@ -196,7 +196,7 @@ def _printed_rows(
     for number in numbers:
         found = load_printed(number)
         values = {(p.model, float(p.threshold), p.metric, p.target): p.value for p in found}
-        for block, model in ((block, model) for block in blocks for model in block.models):
+        for block, model in ((b, model) for b in blocks for model in b.models):
             cells = [Cell(model)]
             for threshold in thresholds:
                 for metric in ("RMSE", "RMSE_GAIN_PCT", "COR", "COR_GAIN_PCT"):
