@@ -241,9 +241,9 @@ def _overview_table(results: Results, draws: int) -> PaperTable:
     notes = [
         *protocol_notes(results, [model.name for model in results.models]),
         _how(draws),
-        "Late mean: of the predictions of Vi-DeS and Au-DeS. Ridge: on pooled pixels and mels, penalty chosen "
-        "on validation. Constant: the training labels' mean, which has no CCC. Of these two only the scores of "
-        "each fold are on record.",
+        "Late mean: of the predictions of Vi-DeS and Au-DeS. Ridge: on pooled pixels and mels, penalty "
+        "chosen on validation. Constant: the training labels' mean, which has no CCC. Of these two only the "
+        "scores of each fold are on record.",
     ]
     caption = f"CCC of the models, mean over the dimensions, beside simple ones, {results.corpus}."
     return make_table((), "comparisons-models", caption, columns, rows, notes)

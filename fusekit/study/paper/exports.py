@@ -191,7 +191,7 @@ def print_table(table: PaperTable, console: Console | None = None) -> None:
 
 
 def _pieces(table: PaperTable, width: int) -> list[list[int]]:
-    """Columns that fit side by side, labels in each piece; what one of the lower heads spans stays together."""
+    """Columns that fit side by side, labels in each piece; what a lower head spans stays together."""
     labels = [k for k, column in enumerate(table.columns) if column.label]
     level = max(_levels(table.columns) - 2, 0)
     pieces: list[list[int]] = []
