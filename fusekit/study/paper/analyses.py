@@ -99,18 +99,20 @@ def matched(reference: Scored, other: Scored) -> np.ndarray:
         `(N,)` int: `other.table[column][rows]` lies beside `reference.table[column]`.
 
     Raises:
-        RunError: the runs do not have the same steps, each once, with the same true labels.
+        RunError: the runs do not have the same steps with the same true labels, or one has a step twice and
+            their orders differ.
     """
-    first, second = _order(reference), _order(other)
     where = f"'{reference.folder}' and '{other.folder}'"
     hint = "Were they tested on the same data? Train the one that differs anew."
-    same = len(first) == len(second) and all(
-        np.array_equal(a[first], b[second]) for a, b in zip(_keys(reference), _keys(other), strict=True)
-    )
-    if not same:
-        raise RunError(f"the test steps of {where} are not the same. {hint}")
-    rows = np.empty(len(first), np.int64)
-    rows[first] = second
+    keys = list(zip(_keys(reference), _keys(other), strict=True))
+    if all(np.array_equal(a, b) for a, b in keys):  # the usual case, and sorting names takes long
+        rows = np.arange(len(keys[0][0]))
+    else:
+        first, second = _order(reference), _order(other)
+        if len(first) != len(second) or not all(np.array_equal(a[first], b[second]) for a, b in keys):
+            raise RunError(f"the test steps of {where} are not the same. {hint}")
+        rows = np.empty(len(first), np.int64)
+        rows[first] = second
     for name in (n for n in reference.table if n.endswith("_true")):
         a, b = reference.table[name], other.table.get(name)
         # Labels go through float32 and text: the same ones, but not always to the last digit.

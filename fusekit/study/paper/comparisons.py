@@ -95,8 +95,9 @@ def model_overview(results: Results, draws: int = 2000) -> list[ModelScore]:
     """
     pool = _Pool(results)
     names = [*(model.name for model in results.models), LATE]
-    found = [_score(pool, name, draws) for name in names if len(pool.predictions(name))]
-    return [*found, *_baselines(results)]
+    found = [(name, pool.predictions(name)) for name in names]
+    scored = [_score(pool, name, predictions, draws) for name, predictions in found if len(predictions)]
+    return [*scored, *_baselines(results)]
 
 
 def orderings(results: Results, draws: int = 2000) -> list[Ordering]:
@@ -179,9 +180,8 @@ def _claims(results: Results) -> Iterator[tuple[str, str, str]]:
         yield "fusion against the late mean", fused, LATE
 
 
-def _score(pool: _Pool, name: str, draws: int) -> ModelScore:
+def _score(pool: _Pool, name: str, predictions: np.ndarray, draws: int) -> ModelScore:
     steps, dims = pool.steps, pool.results.dims
-    predictions = pool.predictions(name)
     folds = [pool.fold == fold for fold in pool.results.folds]
     found = [
         [scores(said[at], steps.target[at], steps.known[at], dims) for at in folds] for said in predictions
