@@ -181,5 +181,18 @@ def test_spread_and_gate_of_a_run() -> None:
     table |= {"gate_face": np.array([0.1, 0.9])}
     assert gate_of(scored(table)) is None  # one gate is no choice between two
     table |= {"gate_voice": np.array([0.9, 0.1])}
+    table |= {"present_face": np.array([1, 1]), "present_voice": np.array([1, 1])}
     np.testing.assert_allclose(attention_spread(scored(table)), [np.nan, 100 * 2 / 3])
     assert gate_of(scored(table)).tolist() == [0.1, 0.9]
+
+
+def test_a_gate_chooses_nothing_where_a_modality_is_absent() -> None:
+    table: Table = {
+        "gate_face": np.array([1.0, 0.0, 0.0, 0.9]),
+        "gate_voice": np.array([0.0, 1.0, 0.0, 0.1]),
+        "present_face": np.array([1, 0, 0, 1]),
+        "present_voice": np.array([0, 1, 0, 1]),
+    }
+    gate = gate_of(scored(table))
+    assert gate is not None
+    assert gate_mask(gate, 0.25).tolist() == gate_mask(gate, 0.5).tolist() == [False, False, False, True]

@@ -281,6 +281,17 @@ def test_models_tested_on_other_steps_are_refused(tmp_path: Path) -> None:
     fusion(results)  # compares no step with another
 
 
+def test_the_order_of_clips_in_a_file_does_not_matter(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    before = load_results(study)
+    for at in (study / "runs").glob("avi-cas-f*"):
+        head, *rows = (at / "predictions.csv").read_text().splitlines()
+        (at / "predictions.csv").write_text("\n".join([head, *rows[120:], *rows[:120]]) + "\n")
+    after = load_results(study)
+    for build in (attention_fusion, gate_fusion, fusion):
+        assert build(after) == build(before)
+
+
 def test_predictions_without_attention_or_gate_say_so(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     for name in ("gate_voice", *(f"attention_{k + 1}" for k in range(8))):

@@ -128,9 +128,17 @@ def attention_spread(run: Scored) -> np.ndarray | None:
 
 
 def gate_of(run: Scored) -> np.ndarray | None:
-    """`(N,)` gate of a run's first modality; None unless it weighs exactly two (T_ZG needs one number)."""
+    """`(N,)` gate of a run's first modality; None unless it weighs exactly two (T_ZG needs one number).
+
+    NaN at steps with a modality absent: its gate is 0 there, which the data decided and not the gate.
+    """
     names = modalities_of(run.table, "gate_")
-    return run.table[f"gate_{names[0]}"] if len(names) == 2 else None
+    if len(names) != 2:
+        return None
+    gate = run.table[f"gate_{names[0]}"].astype(np.float64)
+    for name in names:
+        gate = np.where(run.table[f"present_{name}"] > 0, gate, np.nan)
+    return gate
 
 
 def _keys(run: Scored) -> tuple[np.ndarray, np.ndarray]:

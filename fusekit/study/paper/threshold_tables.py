@@ -158,7 +158,7 @@ def _share(kept: Kept | None) -> np.ndarray:
 
 def _mask_notes(results: Results, blocks: Sequence[_Block], by_gate: bool) -> list[str]:
     what = (
-        "Kept are the steps with gate < T or gate > 1 - T"
+        "Kept are the steps with both modalities present and gate < T or gate > 1 - T"
         if by_gate
         else "Kept are the steps with ΔWa, 100 (max - min) / max of the weights, at or above the threshold"
     )
