@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +52,8 @@ def study(
     from fusekit.runs.training import claimed
     from fusekit.study.jobs.plan import plan_jobs, write_plan
     from fusekit.study.jobs.run import default_workers, run_jobs
+    from fusekit.study.paper.ending import finish
+    from fusekit.study.paper.exports import print_table
 
     registry = load_registry(plugin)
     loaded, file = load_study(study_file, changes or [])
@@ -74,17 +77,13 @@ def study(
         except KeyboardInterrupt:
             typer.echo("\nGo on by the same command: what is done is kept.", err=True)
             raise
-        _finish(folder, paper, registry)
+        if outcome.done:
+            say = partial(typer.echo, err=True)
+            for table in finish(folder, planned, registry, device=device.value, printed=paper, say=say):
+                print_table(table)
+            typer.echo(f"tables: {folder / 'tables'}")
     if outcome.faults:
         raise RunError(_failed(outcome, len(planned)))
-
-
-def _finish(folder: Path, paper: bool, registry: Any) -> None:
-    """Tables on stdout; tables, figures and report in the study's folder."""
-    from fusekit.study.paper.results import load_results
-
-    results = load_results(folder)
-    typer.echo(f"{len(results.runs)} runs; report: {folder / 'report.html'}")
 
 
 def _failed(outcome: Outcome, planned: int) -> str:
