@@ -18,7 +18,7 @@ from fusekit.study.paper.results import Results, Scored
 
 PROTOCOL = (
     "Each metric over all test steps of a fold together (population variances, ddof 0), then averaged over "
-    "the {folds} folds. RMSE on the scale -1..1 (the labels' own: {low:g}..{high:g})."
+    "the folds ({folds}). RMSE on the scale -1..1 (the labels' own: {low:g}..{high:g})."
 )
 
 
