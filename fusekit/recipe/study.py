@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fusekit.recipe.faults import Fault, error
 from fusekit.recipe.fill import fill_with
 from fusekit.recipe.load import RECIPES, find
 from fusekit.recipe.merge import merge, parse_overrides
 from fusekit.recipe.nodes import Node, parse
+from fusekit.recipe.schema import Component
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class Study:
 
     Attributes:
         models: by the name that tables show, in their order. A bare word is the model's recipe.
+        corpus: takes the place of every recipe's own.
         changes: `key.path=value` under "all" for every model, under a modality's name for those that have it.
         folds: folds to test, one after the other (`split.fold`).
         seeds: of training (`train.seed`).
@@ -39,9 +43,19 @@ class Study:
 
     name: str
     models: dict[str, StudyModel]
+    corpus: Component | None = None
     changes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     seeds: tuple[int, ...] = (0,)
+
+    def common(self) -> tuple[str, ...]:
+        """What is changed in every model's recipe."""
+        corpus = (
+            ()
+            if self.corpus is None
+            else (f"corpus={_flow({'name': self.corpus.name, **self.corpus.args})}",)
+        )
+        return (*corpus, *self.changes.get("all", ()))
 
 
 def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> tuple[Study, Path]:
@@ -76,6 +90,11 @@ def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> tuple
 def bundled_studies() -> dict[str, Path]:
     """Studies that come with fusekit, by name."""
     return {path.stem: path for path in sorted((RECIPES / "studies").glob("*.yaml"))} if RECIPES else {}
+
+
+def _flow(data: dict[str, Any]) -> str:
+    """Plain data as YAML in one line."""
+    return json.dumps(data, ensure_ascii=False)
 
 
 def _long(root: Node) -> Node:

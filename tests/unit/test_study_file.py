@@ -19,6 +19,7 @@ models:
   Vi-De: vi-de
   Au-De: au-de
   AVi-GaS: {recipe: avi-gas, changes: [fusion.dim=8]}
+corpus: {name: demo, subjects: 9}
 changes:
   all: [target.step_hz=5, split.given=false]
   voice: ["modalities.voice.reader={mels: 64}"]
@@ -81,6 +82,7 @@ def test_changes_reach_the_models_that_have_the_modality(file: Path, registry: R
     assert len(jobs) == 6
     voice = load(jobs["Au-De fold 2 seed 0"].recipe, jobs["Au-De fold 2 seed 0"].changes)
     assert voice.modalities["voice"].reader.args["mels"] == 64
+    assert (voice.corpus.name, voice.corpus.args) == ("demo", {"subjects": 9})
     assert (voice.split.fold, voice.split.given, voice.target.step_hz) == (2, False, 5)
     face = load(jobs["Vi-De fold 0 seed 0"].recipe, jobs["Vi-De fold 0 seed 0"].changes)
     assert list(face.modalities) == ["face"]
@@ -121,7 +123,8 @@ def test_a_study_may_grow_but_not_change(file: Path, registry: Registry, tmp_pat
     write_plan(grown, file, out, registry)
     assert json.loads((out / "study.json").read_text())["seeds"] == [0, 1]
     other, _ = load_study(file, ["models.Vi-De.changes=[temporal.dim=8]"])
-    for smaller in (other, study):
+    elsewhere, _ = load_study(file, ["seeds=[0,1]", "models.Vi=vi", "corpus.subjects=10"])
+    for smaller in (other, elsewhere, study):
         with pytest.raises(RunError, match="holds another study"):
             write_plan(smaller, file, out, registry)
 

@@ -95,7 +95,7 @@ def write_plan(study: Study, file: Path, folder: Path, registry: Registry) -> No
         ],
         "folds": list(study.folds),
         "seeds": list(study.seeds),
-        "study": json.loads(json.dumps(asdict(study))),
+        "study": _facts(study),
     }
     path = folder / "study.json"
     if path.is_file() and not _grown(read_json(path).get("study"), plan["study"]):
@@ -104,6 +104,12 @@ def write_plan(study: Study, file: Path, folder: Path, registry: Registry) -> No
             "folder with --out, or undo the change."
         )
     write_json(path, plan)
+
+
+def _facts(study: Study) -> dict[str, Any]:
+    """A study as plain data, by which it is known again."""
+    facts: dict[str, Any] = json.loads(json.dumps({**asdict(study), "corpus": None}))
+    return {**facts, "changes": {**facts["changes"], "all": list(study.common())}}
 
 
 def _grown(before: dict[str, Any] | None, now: dict[str, Any]) -> bool:
@@ -141,10 +147,8 @@ def _recipe(
     source = _source(model, file)
     # Which modalities it has decides what is changed; its own changes may take one away.
     modalities = load(source, model.changes).modalities
-    own = [
-        text for key, texts in study.changes.items() if key == "all" or key in modalities for text in texts
-    ]
-    changes = (*own, *model.changes, f"split.fold={fold}", f"train.seed={seed}")
+    own = [text for key, texts in study.changes.items() if key in modalities for text in texts]
+    changes = (*study.common(), *own, *model.changes, f"split.fold={fold}", f"train.seed={seed}")
     return load(source, changes, registry), changes
 
 
