@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
@@ -64,11 +64,7 @@ class Runtime:
         """
         if self.world == 1:
             return x
-        if not x.requires_grad:
-            return gather(x)
-        from torch.distributed.nn.functional import all_gather
-
-        return torch.cat(all_gather(x))
+        return _Gathered.apply(x, self.rank) if x.requires_grad else gather(x)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any process; every process gets the same answer, and must ask."""
@@ -94,3 +90,18 @@ class Runtime:
     def wait(self) -> None:
         """Until all processes are here."""
         self._processes.wait_for_everyone()
+
+
+class _Gathered(torch.autograd.Function):
+    """`gather` with a gradient: each process's rows get what all processes' losses say of them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int) -> Tensor:
+        ctx.rows = slice(rank * len(x), (rank + 1) * len(x))
+        return gather(x.contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        whole = gradients[0].contiguous().clone()
+        torch.distributed.all_reduce(whole)
+        return whole[ctx.rows], None
