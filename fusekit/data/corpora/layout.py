@@ -27,8 +27,9 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds, hidden names apart, in natural order."""
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name))
+    """What a folder holds, hidden names apart, in natural order; of `1` and `01` the shorter comes first."""
+    shown = [p for p in folder.iterdir() if not p.name.startswith(".")]
+    return sorted(shown, key=lambda p: (natural(p.name), len(p.name), p.name))
 
 
 class Skipped:

@@ -37,8 +37,8 @@ def read_people(path: Path) -> People:
         return People(fault="no session.xml")
     try:
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as fault:
-        return People(fault=f"session.xml cannot be parsed: {fault}")
+    except ElementTree.ParseError as why:
+        return People(fault=f"session.xml cannot be parsed: {why}")
     own = _facts(root)
     ids: dict[str, str] = {}
     for element in root.iter():
