@@ -96,10 +96,12 @@ def test_ewe_by_hand() -> None:
 
 
 def test_ewe_weights_differ_and_rate_noise_down() -> None:
-    # x (-1, 0, 1), y (-1, 0, 1), z (0, 1, -1): z against (x + y) / 2 is -1 / 2, so it weighs nothing;
-    # x against (y + z) / 2 = (-.5, .5, 0): 0.5 / sqrt(2 * 0.5) = 0.5, and y alike.
-    values = np.array([[-1.0, -1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, -1.0]])
-    np.testing.assert_allclose(gold(values, "ewe").weights, [0.5, 0.5, 0], atol=1e-12)
+    # x = y = (-1, 0, 1), z = (0, 0, 1). x against (y + z) / 2, deviations (-4, -1, 5) / 6: 3/2 over the root
+    # of 2 * 7/6. z, deviations (-1, -1, 2) / 3, against (x + y) / 2 = x: 1 over the root of 2 * 2/3.
+    made = gold(np.array([[-1.0, -1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), "ewe")
+    x, z = 1.5 / np.sqrt(7 / 3), np.sqrt(3) / 2
+    np.testing.assert_allclose(made.weights, np.array([x, x, z]) / (2 * x + z))
+    np.testing.assert_allclose(made.values, [-2 * x / (2 * x + z), 0, 1], atol=1e-12)
     rng = np.random.default_rng(0)
     truth = np.sin(np.linspace(0, 9, 500))
     noisy = np.stack([truth + s * rng.standard_normal(500) for s in (0.1, 0.3, 2.0)], 1)

@@ -26,7 +26,6 @@ from fusekit.data.corpora.layout import (
     nothing_usable,
     some,
 )
-from fusekit.data.gold import Trace
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.data.pictures import SUFFIXES, numbered
 from fusekit.errors import DataError, FusekitError, RecipeError
@@ -142,10 +141,10 @@ class AfewVaCorpus(Corpus):
         columns = []
         for dim in dims:
             given = np.array([_number(frames.get(n, {}).get(dim)) for n in numbers])
-            trace, outside = as_labels(Trace(dim, times, given), self.label_range)
+            column, outside = as_labels(given, self.label_range)
             if outside:
                 skipped.add(f"{where}/{file.name}", f"{outside} labels of {dim} are outside -10..10")
-            columns.append(trace.values)
+            columns.append(column)
         values = np.stack(columns, 1) if columns else np.empty((len(times), 0))
         if dims and not np.isfinite(values).any():
             raise DataError(f"{file.name} has no label for {' or '.join(dims)}")

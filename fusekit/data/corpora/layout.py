@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fusekit.contracts import Rejected
-from fusekit.data.gold import Trace
+from fusekit.contracts import Clip, Rejected
 from fusekit.errors import DataError
 
 VIDEO = frozenset({".avi", ".mp4", ".mkv", ".mov", ".mpg"})
@@ -30,6 +30,15 @@ def entries(folder: Path) -> list[Path]:
     """What a folder holds, hidden names apart, in natural order; of `1` and `01` the shorter comes first."""
     shown = [p for p in folder.iterdir() if not p.name.startswith(".")]
     return sorted(shown, key=lambda p: (natural(p.name), len(p.name), p.name))
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one variant of a layout gave: clips in natural order, their labels' range, and what to tell."""
+
+    clips: list[Clip]
+    label_range: tuple[float, float]
+    said: list[str]
 
 
 class Skipped:
@@ -68,12 +77,12 @@ def nothing_usable(corpus: str, root: Path, layout: str, skipped: Skipped) -> Da
     return DataError(f"{root}: no clip of {corpus} can be used. Expected: {layout}. {reasons}{more}".strip())
 
 
-def as_labels(trace: Trace, label_range: tuple[float, float]) -> tuple[Trace, int]:
-    """The trace with NaN for what lies outside the range (-5 and other sentinels), and how many those are."""
+def as_labels(values: np.ndarray, label_range: tuple[float, float]) -> tuple[np.ndarray, int]:
+    """Values with NaN for what lies outside the range (-5 and other sentinels), and how many those are."""
     low, high = label_range
     margin = _TOLERANCE * (high - low)
-    outside = (trace.values < low - margin) | (trace.values > high + margin)
-    return Trace(trace.name, trace.times, np.where(outside, np.nan, trace.values)), int(outside.sum())
+    outside = (values < low - margin) | (values > high + margin)
+    return np.where(outside, np.nan, values), int(outside.sum())
 
 
 def why_unusable(path: Path) -> str:

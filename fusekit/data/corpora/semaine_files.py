@@ -134,16 +134,16 @@ def read_trace(path: Path, rater: str, where: str, skipped: Skipped) -> Trace | 
         unknown += value is None
         times.append(time_s)
         values.append(np.nan if value is None else value)
-    trace, outside = as_labels(Trace(rater, np.array(times), np.array(values)), (-1.0, 1.0))
+    known, outside = as_labels(np.array(values), (-1.0, 1.0))
     told = [
         (broken, "are cut short, go back in time or are no `seconds value`"),
         (unknown, "have no number for a value"),
         (outside, "are outside -1..1"),
     ]
     faults = [f"{count} rows {what}" for count, what in told if count]
-    if not np.isfinite(trace.values).any():
+    if not np.isfinite(known).any():
         skipped.add(where, "; ".join(["it holds no label", *faults]))
         return None
     if faults:
         skipped.add(where, "; ".join(faults))
-    return trace
+    return Trace(rater, np.array(times), known)
