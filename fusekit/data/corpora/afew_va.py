@@ -22,6 +22,7 @@ from fusekit.data.corpora.layout import (
     Skipped,
     as_labels,
     check_request,
+    check_root,
     entries,
     nothing_usable,
     some,
@@ -64,6 +65,7 @@ class AfewVaCorpus(Corpus):
         self._found = "not read yet"
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        check_root("AFEW-VA", self.root)
         if "voice" in modalities:
             raise DataError(
                 "AFEW-VA has pictures and no sound: take modality voice out of the recipe. (The films' sound "

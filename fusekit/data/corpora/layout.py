@@ -51,6 +51,12 @@ class Skipped:
         self.rows.append(Rejected(where, reason))
 
 
+def check_root(corpus: str, root: Path) -> None:
+    """Raises DataError: the root is no folder."""
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder; set corpus.root to where {corpus} lies")
+
+
 def check_request(
     corpus: str,
     root: Path,
@@ -58,7 +64,8 @@ def check_request(
     dims: Sequence[str],
     offers: tuple[Sequence[str], Sequence[str]],
 ) -> None:
-    """Raises DataError: a modality or dimension that the corpus does not have (`offers`), or no such root."""
+    """Raises DataError: no such root, or a modality or dimension that the corpus does not have (`offers`)."""
+    check_root(corpus, root)
     for wanted, has, key in (
         (modalities, offers[0], "modalities.{}.source"),
         (dims, offers[1], "target.dims"),
@@ -66,8 +73,6 @@ def check_request(
         for name in wanted:
             if name not in has:
                 raise DataError(f"{corpus} has {', '.join(has)}, no {name!r}: set {key.format(name)}")
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; set corpus.root to where {corpus} lies")
 
 
 def nothing_usable(corpus: str, root: Path, layout: str, skipped: Skipped) -> DataError:
