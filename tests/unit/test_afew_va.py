@@ -20,7 +20,7 @@ from fusekit.data.media import probe, read_audio, read_video
 from fusekit.data.pictures import numbered
 from fusekit.data.readers.face_video import FaceVideo
 from fusekit.data.store import PreparedStore
-from fusekit.errors import DataError, RecipeError
+from fusekit.errors import DataError, FusekitError, RecipeError
 from fusekit.provenance import data_hash
 
 VA = ("valence", "arousal")
@@ -270,3 +270,10 @@ def test_a_folder_of_pictures_is_a_video_without_a_clock(tmp_path: Path) -> None
         numbered(tmp_path / "h")
     with pytest.raises(DataError, match="no such folder"):
         numbered(tmp_path / "i")
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, cache: Path) -> None:
+    clip(tmp_path / "001", [(1, 1)])
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(FusekitError, match="face boxes cannot be written .* FUSEKIT_CACHE"):
+        load(tmp_path)

@@ -43,7 +43,7 @@ def film(path: Path, frames: int = 10, rate: int = 50) -> None:
         stream = container.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
         for i in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 20 * i, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 20 * i % 255, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -276,7 +276,7 @@ def test_partners_and_recurring_people_are_never_divided(tmp_path: Path, sides: 
         split = assign(list(clips.values()), folds=5, fold=fold)
         part = {clip_id: name for name in ("train", "validation", "test") for clip_id in split.part(name)}
         assert all(part[a] == part[b] for a in clips for b in clips if people[a] & people[b])
-    assert "7 groups that stay together" in corpus.describe()
+    assert "groups that stay together: 7" in corpus.describe()
     alone = load(tmp_path, keep_together="session")[1]
     assert {c.session for c in alone.values()} == {f"session-{n}" for n in pairs}
     split = assign(list(alone.values()), folds=3)
@@ -394,3 +394,9 @@ def test_requests_that_cannot_be_met(tmp_path: Path) -> None:
         options: dict[str, Any] = {key: "some"}
         with pytest.raises(RecipeError, match=f"semaine: {key} is one of"):
             SemaineCorpus(root=tmp_path, **options)
+
+
+def test_a_damaged_film_is_said(tmp_path: Path) -> None:
+    folder = session(tmp_path, 1, "a", "b")
+    (folder / f"{HEAD}_User Frontal_Poppy.avi").write_bytes(b"no film")
+    assert "User Frontal_Poppy.avi cannot be read" in load(tmp_path)[0].describe()

@@ -178,7 +178,7 @@ def test_partners_are_never_divided(tmp_path: Path) -> None:
         for partner in (1, 2):
             native(tmp_path, f"SEW{pair}S{partner}", session=str(pair), subject=str(2 * pair + partner))
     corpus, clips, _ = load(tmp_path)
-    assert "7 groups that stay together" in corpus.describe()
+    assert "groups that stay together: 7" in corpus.describe()
     assert "taken to count" not in corpus.describe()
     for fold in range(5):
         split = assign(list(clips.values()), folds=5, fold=fold)
@@ -321,6 +321,22 @@ def test_labels_of_test_are_used_where_somebody_has_them(tmp_path: Path) -> None
     assert "cultures CN, DE" in corpus.describe()
 
 
+def test_names_in_any_case(tmp_path: Path) -> None:
+    released(tmp_path / "avec", "Train_DE_01", ROWS)
+    (tmp_path / "avec/labels").rename(tmp_path / "avec/LABELS")
+    (tmp_path / "avec/audio/Train_DE_01.wav").rename(tmp_path / "avec/audio/train_de_01.WAV")
+    (tmp_path / "avec/video").rename(tmp_path / "avec/recordings_Video")
+    clips = load(tmp_path / "avec")[1]
+    assert {m: s.path.name for m, s in clips["Train_DE_01"].sources.items()} == {
+        "face": "Train_DE_01.avi",
+        "voice": "train_de_01.WAV",
+    }
+    folder = native(tmp_path / "native", "SEW1")
+    (folder / "valence").rename(folder / "Valence")
+    (folder / "arousal/SEW1_Arousal_A_Aligned.csv").rename(folder / "arousal/sew1_arousal_a_aligned.CSV")
+    assert list(load(tmp_path / "native")[1]) == ["SEW1"]
+
+
 def test_release_rows_that_are_no_labels(tmp_path: Path) -> None:
     rows = [(0.0, -5, 0.5, 0), (0.1, "?", 0.5, 0), (0.1, 0, 0, 0), (0.2, "NaN", -5, 0), (0.3, 0.25, 0.5, 0)]
     released(tmp_path, "Train_DE_01", rows)
@@ -389,3 +405,21 @@ def test_faults_say_what_to_do(tmp_path: Path) -> None:
     native(tmp_path, "SEW1")
     with pytest.raises(DataError, match="different ranges: set corpus.root to one of them"):
         corpus.load(("face",), VA)
+
+
+def test_damaged_films_and_labels_that_are_all_outside(tmp_path: Path) -> None:
+    native(tmp_path / "n", "SEW1")
+    (native(tmp_path / "n", "SEW2") / "SEW2.avi").write_bytes(b"no film")
+    native(tmp_path / "n", "SEW3", value=7)
+    (native(tmp_path / "n", "SEW4") / "arousal/SEW4_Arousal_A_Aligned.csv").write_text("frame,value\n")
+    _, clips, rejected = load(tmp_path / "n")
+    assert list(clips) == ["SEW1"]
+    reasons = dict(rejected)
+    assert "SEW2.avi: cannot be decoded" in reasons["SEW2"]
+    assert reasons["SEW3 valence, column value"] == "10 labels are outside 0..1"
+    assert "no frame has a label for valence and arousal" in reasons["SEW3"]
+    assert "has no row of labels" in reasons["SEW4"]
+    assert load(tmp_path / "n", dims=())[1]["SEW3"].labels is None
+    released(tmp_path / "a", "Train_01", ROWS)
+    (tmp_path / "a/video/Train_01.avi").write_bytes(b"no film")
+    assert "Train_01.avi cannot be read" in load(tmp_path / "a")[0].describe()  # and told when it is prepared

@@ -68,8 +68,8 @@ class AfewVaCorpus(Corpus):
         check_root("AFEW-VA", self.root)
         if "voice" in modalities:
             raise DataError(
-                "AFEW-VA has pictures and no sound: take modality voice out of the recipe. (The films' sound "
-                "is in AFEW, a corpus of its own.)"
+                "AFEW-VA has pictures and no sound: take modality voice out of the recipe, or ask `fusekit "
+                "data check` for --modalities face. (The films' sound is in AFEW, a corpus of its own.)"
             )
         check_request("AFEW-VA", self.root, modalities, dims, (("face",), _DIMS))
         skipped = Skipped()

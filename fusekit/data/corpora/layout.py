@@ -32,6 +32,11 @@ def entries(folder: Path) -> list[Path]:
     return sorted(shown, key=lambda p: (natural(p.name), len(p.name), p.name))
 
 
+def inside(folder: Path, name: str) -> Path | None:
+    """The entry of that name in any case, the first of several."""
+    return next((p for p in entries(folder) if p.name.casefold() == name.casefold()), None)
+
+
 @dataclass(frozen=True)
 class Read:
     """What one variant of a layout gave: clips in natural order, their labels' range, and what to tell."""

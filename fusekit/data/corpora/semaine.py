@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
-from fusekit.data.corpora.layout import Skipped, check_request, entries, nothing_usable, some
+from fusekit.data.corpora.layout import Skipped, check_request, entries, inside, nothing_usable, some
 from fusekit.data.corpora.semaine_files import Session, medium_of, read_session, read_trace, refuse_copies
 from fusekit.data.corpora.semaine_people import groups
 from fusekit.data.gold import How, gold, together
@@ -75,7 +75,7 @@ class SemaineCorpus(Corpus):
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         check_request("SEMAINE", self.root, modalities, dims, (("face", "voice"), tuple(DIMS)))
         skipped = Skipped()
-        base = next((p for p in entries(self.root) if p.is_dir() and p.name.lower() == "sessions"), self.root)
+        base = inside(self.root, "Sessions") or self.root
         sessions: list[Session] = []
         for session in (read_session(p, skipped) for p in entries(base)):
             if session is not None and any(session.number == other.number for other in sessions):
@@ -195,7 +195,7 @@ class SemaineCorpus(Corpus):
         unknown = sorted({s.number for s in sessions if s.people.fault})
         said = [
             f"original folders: {len(clips)} clips of {len({s.number for s in sessions})} sessions",
-            f"{len({c.session for c in clips})} groups that stay together",
+            f"groups that stay together: {len({c.session for c in clips})}",
         ]
         video = next((c.sources["face"].path for c in clips if "face" in c.sources), None)
         if video is not None:

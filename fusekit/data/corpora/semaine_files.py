@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusekit.data.corpora.layout import SOUND, VIDEO, Skipped, as_labels, entries, some, why_unusable
+from fusekit.data.corpora.layout import SOUND, VIDEO, Skipped, as_labels, entries, inside, some, why_unusable
 from fusekit.data.corpora.semaine_people import People, read_people
 from fusekit.data.gold import Trace
 from fusekit.data.label_file import as_number
@@ -46,7 +46,7 @@ def read_session(folder: Path, skipped: Skipped) -> Session | None:
     if not folder.name.isdigit():
         skipped.add(folder.name, "this folder's name is no session number")
         return None
-    session = Session(int(folder.name), folder, read_people(folder / "session.xml"))
+    session = Session(int(folder.name), folder, read_people(inside(folder, "session.xml")))
     named = []
     for path in entries(folder):
         match = _TRACE.fullmatch(path.name)

@@ -28,12 +28,12 @@ class People:
     character: str = ""
 
 
-def read_people(path: Path) -> People:
+def read_people(path: Path | None) -> People:
     """Read session.xml: `recording` and `character` of the root, and of its descendants those with a `role`.
 
     A role and the person's id may be attributes or child elements, in any order and case: the files differ.
     """
-    if not path.is_file():
+    if path is None:
         return People(fault="no session.xml")
     try:
         root = ElementTree.parse(path).getroot()

@@ -60,7 +60,7 @@ class SewaCorpus(Corpus):
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         check_request("SEWA", self.root, modalities, dims, (("face", "voice"), _DIMS))
         skipped = Skipped()
-        shifted = sorted(p for p in self.root.rglob("*.csv") if _is_shifted(p))
+        shifted = sorted(p for p in self.root.rglob("*.csv") if sewa_avec.is_shifted(p))
         for path in shifted:
             reason = "labels already shifted for the raters' lag (somebody's copy); compensating again would"
             skipped.add(str(path.relative_to(self.root)), f"{reason} shift twice")
@@ -83,8 +83,3 @@ class SewaCorpus(Corpus):
     def describe(self) -> str:
         low, high = self.label_range
         return f"SEWA ({self._found}; licensed), labels {low:g}..{high:g}"
-
-
-def _is_shifted(path: Path) -> bool:
-    name = path.name.casefold()
-    return name.startswith("sew_labels") and "shifted" in name

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fusekit.contracts import Clip, Labels
-from fusekit.data.corpora.layout import SOUND, VIDEO, Read, Skipped, as_labels, entries, natural, some
+from fusekit.data.corpora.layout import SOUND, VIDEO, Read, Skipped, as_labels, entries, inside, natural, some
 from fusekit.data.corpora.sewa_media import film_rate, pick
 from fusekit.data.label_file import as_number
 from fusekit.errors import DataError
@@ -25,12 +25,19 @@ _WITHHELD = "the organisers withheld the labels of Test"
 
 def is_here(root: Path) -> bool:
     """Does the folder hold an AVEC release."""
-    return any(_NAME.fullmatch(p.stem) for p in (root / "labels").glob("*.csv"))
+    folder = inside(root, "labels")
+    return folder is not None and folder.is_dir() and bool(_by_name(folder, {".csv"})[0])
+
+
+def is_shifted(path: Path) -> bool:
+    """Is it a file of somebody's copy, `SEW_labels_..._gold_shifted.csv`, with the raters' lag taken off."""
+    name = path.name.casefold()
+    return name.startswith("sew_labels") and "shifted" in name
 
 
 def read(root: Path, modalities: Sequence[str], dims: Sequence[str], skipped: Skipped) -> Read:
     """Clips in numeric order, named as the label files are."""
-    labels, odd = _by_name(root / "labels", {".csv"})
+    labels, odd = _by_name(inside(root, "labels") or root, {".csv"})
     media = {kind: _media(root, kind, kinds) for kind, kinds in (("video", VIDEO), ("audio", SOUND))}
     if not any(media.values()):
         sets = [p.name for p in entries(root) if p.is_dir() and "features" in p.name.casefold()]
@@ -39,7 +46,7 @@ def read(root: Path, modalities: Sequence[str], dims: Sequence[str], skipped: Sk
             f"{root}: this AVEC release holds labels, {held}. fusekit reads recordings: put the wav files "
             "into audio/ and the avi files into video/, named as the labels are"
         )
-    for path in odd:
+    for path in (p for p in odd if not is_shifted(p)):  # those are told already
         skipped.add(f"labels/{path.name}", "its name is none of Train_, Devel_, Test_ and a number")
     clips: list[Clip] = []
     headers: Counter[bool] = Counter()

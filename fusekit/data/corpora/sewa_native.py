@@ -22,6 +22,7 @@ from fusekit.data.corpora.layout import (
     Skipped,
     as_labels,
     entries,
+    inside,
     some,
 )
 from fusekit.data.corpora.sewa_media import film_rate, pick
@@ -49,7 +50,7 @@ class _Recording:
 
 def is_here(root: Path) -> bool:
     """Does the folder hold native recordings."""
-    return any(p.is_dir() and ((p / "valence").is_dir() or (p / "arousal").is_dir()) for p in entries(root))
+    return any(p.is_dir() and (inside(p, "valence") or inside(p, "arousal")) for p in entries(root))
 
 
 def read(
@@ -72,14 +73,16 @@ def read(
         except DataError as why:
             skipped.add(folder.name, str(why))
     label_range, doubts = _range(recordings)
+    quarrels: list[str] = []
     clips = []
     for recording in recordings:
         try:
-            labels = _labels(recording, dims, how, label_range, skipped, doubts)
+            labels = _labels(recording, dims, how, label_range, skipped, quarrels)
         except DataError as why:
             skipped.add(recording.name, str(why))
             continue
         clips.append(Clip(recording.name, recording.subject, recording.sources, labels))
+    doubts += [some(quarrels)] if quarrels else []
     doubts += _name_people(clips, {r.name: r for r in recordings})
     columns = sorted({len([1 for d, _ in r.traces if d == dim]) for r in recordings for dim in dims})
     said = [
@@ -87,7 +90,7 @@ def read(
         f"gold standard {how} of {'..'.join(map(str, columns))} value columns"
         if columns
         else "no labels read",
-        f"{len({c.session for c in clips})} groups that stay together",
+        f"groups that stay together: {len({c.session for c in clips})}",
     ]
     return Read(clips, label_range, said + film_rate(clips) + doubts)
 
@@ -133,8 +136,8 @@ def _one(files: Sequence[Path], suffixes: frozenset[str], name: str) -> Path | N
 
 
 def _label_file(folder: Path, dim: str, source: str) -> Path:
-    inner = folder / dim
-    files = [p for p in entries(inner) if p.suffix.lower() == ".csv"] if inner.is_dir() else []
+    inner = inside(folder, dim)
+    files = [p for p in entries(inner) if p.suffix.lower() == ".csv"] if inner and inner.is_dir() else []
     named = {
         m["source"].upper(): p for p in files if (m := _FILE.fullmatch(p.stem)) and m["dim"].lower() == dim
     }
@@ -206,7 +209,7 @@ def _labels(
     how: How | Literal["first"],
     label_range: tuple[float, float],
     skipped: Skipped,
-    doubts: list[str],
+    quarrels: list[str],
 ) -> Labels | None:
     if not dims:
         return None
@@ -227,7 +230,7 @@ def _labels(
         own = [i for i, (d, _) in enumerate(traces) if d == dim]
         golds[dim] = gold(table[:, own], "mean" if how == "first" else how)
         if not golds[dim].agree:
-            doubts.append(f"{recording.name}: no two raters of {dim} agree, so their mean stands in")
+            quarrels.append(f"{recording.name}: no two raters of {dim} agree, so their mean stands in")
     extra = {f"{d}_{t.name}": table[:, i] for i, (d, t) in enumerate(traces)}
     columns = np.stack([golds[dim].values for dim in dims], 1).astype(np.float32)
     return Labels(times, columns, tuple(dims), extra=extra)
