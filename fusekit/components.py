@@ -26,6 +26,24 @@ def register_components(register: Register) -> None:
         "fusekit.data.corpora.ravdess:RavdessCorpus",
         "RAVDESS: acted emotions by 24 actors, video and speech",
     )
+    register(
+        "corpus",
+        "semaine",
+        "fusekit.data.corpora.semaine:SemaineCorpus",
+        "SEMAINE: conversations with four characters, traced by several raters",
+    )
+    register(
+        "corpus",
+        "sewa",
+        "fusekit.data.corpora.sewa:SewaCorpus",
+        "SEWA: video chats in six cultures, native folders or an AVEC release",
+    )
+    register(
+        "corpus",
+        "afew-va",
+        "fusekit.data.corpora.afew_va:AfewVaCorpus",
+        "AFEW-VA: clips from films as numbered pictures, no sound",
+    )
 
     register(
         "reader",

@@ -64,12 +64,19 @@ def data_hash(clips: Iterable[Clip]) -> str:
     for clip in sorted(clips, key=lambda c: c.id):
         digest.update(f"{clip.id}\0{clip.subject}\0".encode())
         for modality, source in sorted(clip.sources.items()):
-            size = source.path.stat().st_size if source.path.exists() else -1
+            size = _size(source.path)
             digest.update(f"{modality}\0{source.path.name}\0{size}\0".encode())
         if clip.labels is not None:
             digest.update(np.ascontiguousarray(clip.labels.times).tobytes())
             digest.update(np.ascontiguousarray(clip.labels.values).tobytes())
     return digest.hexdigest()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file or of all files in a folder of pictures; -1: there is none."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return path.stat().st_size if path.exists() else -1
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ class Source:
     """One modality's file of one clip.
 
     Attributes:
-        path: a media file; for sound this may be a video file with a sound track.
+        path: a media file; for sound this may be a video file with a sound track, for pictures a folder of
+            numbered ones (`step_s` is needed then).
         boxes: CSV `time_s,x0,y0,x1,y1` of face boxes in pixels given by the corpus (tight landmark boxes,
             before the reader's margin); None: the reader's detector finds them.
         start_s, step_s: time of the first frame and spacing, where the corpus knows better than the

@@ -6,6 +6,9 @@ stays in step with the picture whatever offsets the container holds. Video is de
 seeking misses frames on long groups of pictures. Sound is resampled by soxr "HQ" (linear phase, no delay,
 single-threaded, the resampler behind `librosa.load`), so that the same file gives the same samples
 everywhere.
+
+A folder of numbered pictures is a video too, without sound or a clock of its own: whoever names it says when
+its pictures are (`step_s`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from fusekit.data.pictures import decode, numbered, timed
 from fusekit.errors import DataError
 
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff"})
@@ -114,10 +118,16 @@ def _frame_s(track: VideoStream) -> float:
 def probe(path: Path | str) -> MediaInfo:
     """Read a file's packets without decoding them (about 30 ms per minute of video).
 
+    Of a folder of pictures it tells their number and size: 0 for what only a clock could tell.
+
     Raises:
         DataError: missing, empty or undecodable file, or one with neither picture nor sound.
     """
     path = Path(path)
+    if path.is_dir():
+        files = numbered(path)
+        height, width = decode(files[0][1]).shape[:2]
+        return MediaInfo(0.0, True, False, frames=len(files), width=width, height=height)
     with _opened(path) as container:
         video, audio = _video_track(container), _audio_track(container)
         wanted = [s for s in (video, audio) if s is not None]
@@ -167,13 +177,17 @@ def read_video(
 
     Args:
         start_s, step_s: override the container: frame i is at `start_s + i * step_s`. One alone shifts or
-            respaces what the container says.
+            respaces what the container says. A folder of pictures needs `step_s`: the picture numbered n is
+            at `start_s + (n - first number) * step_s`, and stands until the next one.
 
     Raises:
         DataError: missing, empty, damaged file, no video track, or no frame in it. A file damaged half-way
             raises when the damage is reached.
     """
     path = Path(path)
+    if path.is_dir():
+        yield from (Picture(*shown) for shown in timed(path, start_s or 0.0, step_s))
+        return
     count = damaged = 0
     with _opened(path) as container:
         track = _video_track(container)

@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from fusekit.contracts import Clip, Reader, Rejected, Source, Stream
 from fusekit.data.cache import cache_dir
+from fusekit.data.pictures import numbered
 from fusekit.errors import DataError, FusekitError
 
 FORMAT = 1
@@ -91,7 +92,7 @@ class PreparedStore:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder) if folder is not None else cache_dir() / "prepared"
         self._open: dict[str, Prepared] = {}
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._hashes: dict[tuple[str | int, ...], str] = {}
 
     def get(self, reader: Reader, source: Source) -> Stream:
         """The stream that `reader.prepare(source)` gives, from disk where it was prepared before.
@@ -130,18 +131,23 @@ class PreparedStore:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def content(self, path: Path) -> str:
-        """sha256 of a file; remembered, on disk too, while its path, size and time of change stay."""
+        """sha256 of a file, or of a folder's pictures with their numbers; remembered, on disk too, while
+        path, sizes and times of change stay.
+        """
         path = Path(path)
-        if not path.is_file():
+        pictures = numbered(path) if path.is_dir() else []
+        if not pictures and not path.is_file():
             raise DataError(f"{path}: no such file. Check the path in the manifest or corpus root.")
-        stat = path.stat()
-        known = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        stats = [(number, file.stat()) for number, file in pictures] or [(0, path.stat())]
+        facts = tuple(fact for number, stat in stats for fact in (number, stat.st_size, stat.st_mtime_ns))
+        # A single file keeps the form that notes on disk have always had.
+        known: tuple[str | int, ...] = (str(path.resolve()), *(facts if pictures else facts[1:]))
         if known not in self._hashes:
             note = self.folder / "hashes" / hashlib.sha256(repr(known).encode()).hexdigest()
             text = note.read_text(encoding="ascii") if note.is_file() else ""
             if len(text) != 64:
-                with _reading(path), path.open("rb") as file:
-                    text = hashlib.file_digest(file, "sha256").hexdigest()
+                with _reading(path):
+                    text = _folder_digest(pictures) if pictures else _digest(path)
                 with _writing(self.folder):
                     note.parent.mkdir(parents=True, exist_ok=True)
                     temporary = note.with_name(f".tmp-{uuid.uuid4().hex}")
@@ -219,6 +225,17 @@ def prepare_clips(
         except DataError as fault:
             rejected.append(Rejected(clip.id, str(fault)))
     return streams, rejected
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_digest(pictures: Sequence[tuple[int, Path]]) -> str:
+    # Numbers count from the first picture, as their times do.
+    lines = [f"{number - pictures[0][0]} {_digest(file)}" for number, file in pictures]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @contextmanager

@@ -133,3 +133,10 @@ def test_models_of_one_study_share_clock_and_corpus(file: Path, registry: Regist
     study, _ = load_study(file, ["models.Au-De.changes=[target.step_hz=4]"])
     with pytest.raises(RecipeError, match=r"models\.Au-De: its target\.step_hz is not that of Vi-De"):
         write_plan(study, file, tmp_path, registry)
+
+
+@pytest.mark.parametrize("name", bundled_studies())
+def test_bundled_studies_can_be_planned(name: str, registry: Registry) -> None:
+    study, file = load_study(name)
+    assert f"fusekit study {name}" in file.read_text()
+    assert len(plan_jobs(study, file, Path("there"), registry)) >= 15
