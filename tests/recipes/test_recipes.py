@@ -1,6 +1,7 @@
 """Every recipe that comes with fusekit loads, builds, and is named by its header."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fusekit.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "au-de", "au-des", "avi-cas", "avi-gas", "demo", "ravdess-au-des", "ravdess-av-gas", "vi-de", "vi-des",
+    "au", "au-de", "au-des", "avi-cas", "avi-gas", "demo", "ravdess-au-des", "ravdess-av-gas", "vi", "vi-de", "vi-des",
 )  # fmt: skip
 
 # Table 11 of the paper: training, inference.
@@ -85,6 +86,17 @@ def test_de_is_the_predictor_without_a_sequence() -> None:
         assert [stage.windows for stage in recipe.stages] == [(1,), (1,)]
         assert recipe.modalities == sequence.modalities
         assert sequence.stages[-1].windows == (2, 4, 8)
+
+
+def test_vi_and_au_see_clean_inputs_and_are_else_the_same() -> None:
+    for name, modality in (("vi", "face"), ("au", "voice")):
+        plain, denoising = load(name), load(f"{name}-de")
+        assert plain.modalities[modality].degradation is None
+        assert denoising.modalities[modality].degradation is not None
+        assert replace(plain.modalities[modality], degradation=None) == replace(
+            denoising.modalities[modality], degradation=None
+        )
+        assert (plain.stages, plain.temporal) == (denoising.stages, denoising.temporal)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("demo",) and "ravdess" not in name])
