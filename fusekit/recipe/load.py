@@ -59,7 +59,8 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Regi
 
 def bundled() -> dict[str, Path]:
     """Recipes that come with fusekit, by name."""
-    return {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))} if RECIPES else {}
+    found = {path.stem: path for path in RECIPES.glob("*.yaml")} if RECIPES else {}
+    return dict(sorted(found.items()))
 
 
 def find(path_or_name: str | Path, names: Mapping[str, Path] | None = None, what: str = "recipe") -> Path:
