@@ -214,3 +214,27 @@ def test_the_wrong_number_of_modalities_is_a_clear_fault() -> None:
         SingleModality({"face": 5, "voice": 3})
     with pytest.raises(RecipeError, match="none"):
         GMU({"face": 5})
+
+
+def test_standardised_features_do_not_know_how_loud_they_were() -> None:
+    torch.manual_seed(0)
+    fusions = [
+        SingleModality({"face": 5}, standardise=True),
+        Concat(WIDTHS, standardise=True),
+        GMU(WIDTHS, dim=6, standardise=True),
+    ]
+    for fusion in fusions:
+        feats, present = _feats(fusion), _all(fusion)
+        louder = {m: 100 * x + 7 for m, x in feats.items()}
+        plain, _, _ = fusion(feats, present)
+        torch.testing.assert_close(fusion(louder, present)[0], plain, rtol=1e-3, atol=1e-3)
+        # Absent content is never read, nor its gradient.
+        present[:, 1, 0] = False
+        feats[fusion.names[0]] = feats[fusion.names[0]].index_fill(1, torch.tensor([1]), float("nan"))
+        feats[fusion.names[0]].requires_grad_()
+        fused = fusion(feats, present)[0]
+        fused.sum().backward()
+        assert fused.isfinite().all()
+        gradient = feats[fusion.names[0]].grad
+        assert gradient is not None
+        assert gradient.isfinite().all()

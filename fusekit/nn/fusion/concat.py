@@ -16,11 +16,13 @@ class Concat(Fusion):
 
     Args:
         in_dims: width of each modality; its order is the order of the concatenation.
+        standardise: features of each step to mean 0 and variance 1 first: whether an ordering of models hangs
+            on one modality being louder.
     """
 
-    def __init__(self, in_dims: Mapping[str, int]) -> None:
+    def __init__(self, in_dims: Mapping[str, int], *, standardise: bool = False) -> None:
         super().__init__()
-        self.names = tuple(in_dims)
+        self.names, self.standardise = tuple(in_dims), standardise
         self.out_dim = sum(in_dims.values())
         self.empty = nn.Parameter(torch.zeros(self.out_dim))
 
@@ -32,5 +34,5 @@ class Concat(Fusion):
         state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D_m)}`, `present (B, T, M)` -> `(B, T, out_dim)`, {}, {}."""
-        fused = torch.cat(blank_absent(feats, present, self.names), dim=-1)
+        fused = torch.cat(blank_absent(feats, present, self.names, self.standardise), dim=-1)
         return empty_rows(fused, present, self.empty), {}, {}

@@ -27,13 +27,20 @@ class GMU(Fusion):
         dim: width of the fused features.
         gate: `scalar`, one gate per step (needed by the paper's threshold analysis), or `vector`, one per
             unit; the trace then holds the mean over units.
+        standardise: features of each step to mean 0 and variance 1 first: whether an ordering of models hangs
+            on one modality being louder.
 
     Raises:
         RecipeError: there is only one modality, so nothing to gate.
     """
 
     def __init__(
-        self, in_dims: Mapping[str, int], *, dim: int = 512, gate: Literal["scalar", "vector"] = "scalar"
+        self,
+        in_dims: Mapping[str, int],
+        *,
+        dim: int = 512,
+        gate: Literal["scalar", "vector"] = "scalar",
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         if len(in_dims) < 2:
@@ -43,7 +50,7 @@ class GMU(Fusion):
             )
         if dim < 1:
             raise RecipeError(f"fusion gmu: dim must be at least 1, found {dim}")
-        self.names = tuple(in_dims)
+        self.names, self.standardise = tuple(in_dims), standardise
         self.out_dim = dim
         self.units = dim if gate == "vector" else 1
         self.hidden = nn.ModuleDict({m: nn.Linear(d, dim, bias=False) for m, d in in_dims.items()})
@@ -59,7 +66,7 @@ class GMU(Fusion):
         state: State | None = None,
     ) -> tuple[Tensor, State, Trace]:
         """`{m: (B, T, D_m)}`, `present (B, T, M)` -> `(B, T, dim)`, {}, `{"gate": (B, T, M)}`."""
-        seen = blank_absent(feats, present, self.names)
+        seen = blank_absent(feats, present, self.names, self.standardise)
         hidden = torch.stack(
             [self.hidden[m](x).tanh() for m, x in zip(self.names, seen, strict=True)], dim=-2
         )

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
+from torch.nn.functional import layer_norm
 
 
-def blank_absent(feats: Mapping[str, Tensor], present: Tensor, names: Sequence[str]) -> list[Tensor]:
+def blank_absent(
+    feats: Mapping[str, Tensor], present: Tensor, names: Sequence[str], standardise: bool = False
+) -> list[Tensor]:
     """`{m: (B, T, D_m)}`, `present (B, T, M)` -> list in the order of `names`, zero where absent.
 
     A fill, not a product: content of an absent modality may be NaN, and 0 x NaN is NaN.
+
+    Args:
+        standardise: mean 0 and variance 1 over the units of each step (layer norm without weights), so that
+            no modality is louder than another.
     """
-    return [feats[m].masked_fill(~present[..., i, None], 0.0) for i, m in enumerate(names)]
+    blank = [feats[m].masked_fill(~present[..., i, None], 0.0) for i, m in enumerate(names)]
+    return [layer_norm(x, x.shape[-1:]) for x in blank] if standardise else blank  # zeros stay zeros
 
 
 def empty_rows(fused: Tensor, present: Tensor, empty: Tensor) -> Tensor:
