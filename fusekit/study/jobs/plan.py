@@ -146,7 +146,7 @@ def _recipe(
     """A model's recipe in a fold with a seed, and the changes that make it so."""
     source = _source(model, file)
     # Which modalities it has decides what is changed; its own changes may take one away.
-    modalities = load(source, model.changes).modalities
+    modalities = load(source, (*study.common(), *model.changes)).modalities
     own = [text for key, texts in study.changes.items() if key in modalities for text in texts]
     changes = (*study.common(), *own, *model.changes, f"split.fold={fold}", f"train.seed={seed}")
     return load(source, changes, registry), changes
