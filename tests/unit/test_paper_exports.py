@@ -215,3 +215,17 @@ def test_a_folder_that_cannot_be_written(results: Results, tmp_path: Path) -> No
     (tmp_path / "tables").write_text("a file in the way")
     with pytest.raises(DataError, match="cannot write"):
         write_tables(results, tmp_path)
+
+
+def test_a_study_of_other_models_has_no_tables_of_dashes(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study", folds=1)
+    plan = json.loads((folder / "study.json").read_text())
+    names = {m["name"]: f"x{i}" for i, m in enumerate(plan["models"])}
+    for model in plan["models"]:
+        (folder / "runs" / f"{model['name'].lower()}-f0-s0").rename(
+            folder / "runs" / f"{names[model['name']]}-f0-s0"
+        )
+        model["name"] = names[model["name"]]
+    (folder / "study.json").write_text(json.dumps(plan))
+    stems = [t.stem for t in paper_tables(load_results(folder), printed=True)]
+    assert stems == ["table11", "comparisons-models", "comparisons-orderings"]

@@ -17,7 +17,7 @@ from fusekit.runs.files import read_json
 from fusekit.study.paper.comparisons import comparison_tables
 from fusekit.study.paper.layout import Cell, Column, PaperTable
 from fusekit.study.paper.results import Results
-from fusekit.study.paper.tables import complexity, fusion, literature, single_modality
+from fusekit.study.paper.tables import AS_PRINTED, complexity, fusion, literature, single_modality
 from fusekit.study.paper.threshold_tables import attention_fusion, attention_single, gate_fusion
 from fusekit.study.table import write_bytes
 
@@ -45,6 +45,8 @@ _LATEX = {
 def paper_tables(results: Results, printed: bool = False) -> list[PaperTable]:
     """Tables 1-13 in the paper's order, and the two of comparisons.
 
+    A table in which a study has no number of its own, as it is of other models than the paper's, is left out.
+
     Args:
         results: the study's runs; Table 11 is read from `complexity.json` in its folder, where there is one.
         printed: the paper's rows beside ours in every table (Tables 12-13 always have them).
@@ -54,7 +56,7 @@ def paper_tables(results: Results, printed: bool = False) -> list[PaperTable]:
     """
     path = results.folder / "complexity.json"
     measured = read_json(path) if path.is_file() else None
-    return [
+    tables = [
         single_modality(results, printed),
         attention_single(results, printed),
         fusion(results, printed),
@@ -64,6 +66,16 @@ def paper_tables(results: Results, printed: bool = False) -> list[PaperTable]:
         literature(results),
         *comparison_tables(results),
     ]
+    return [table for table in tables if _is_ours(table)]
+
+
+def _is_ours(table: PaperTable) -> bool:
+    """Whether something in it is the study's own, labels and dashes apart. (Table 11 may be all dashes.)"""
+    own = (row for row in table.rows if not row.section.startswith(AS_PRINTED))
+    cells = (
+        cell for row in own for column, cell in zip(table.columns, row.cells, strict=True) if not column.label
+    )
+    return table.numbers == (11,) or any(cell.text for cell in cells)
 
 
 def write_tables(results: Results, folder: Path, printed: bool = False) -> list[PaperTable]:

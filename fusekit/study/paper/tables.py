@@ -23,6 +23,9 @@ LITERATURE = ("Vi-DeS", "Au-DeS", "AVi-GaS")
 OURS = "this study"
 PER_RECORDING = "this study, each recording scored on its own"
 
+AS_PRINTED = "as printed"
+"""Sections of the paper's own rows are named so, and what follows says where they are from."""
+
 BEST = "Bold: the best of its block."
 PRINTED = (
     "Rows 'as printed' are the paper's own numbers, on another corpus by another protocol: not to be ranked "
@@ -44,7 +47,7 @@ def target_name(dim: str) -> str:
 
 def as_printed(dataset: str) -> str:
     """Name of the section that holds the paper's rows of a dataset."""
-    return f"as printed, on {dataset}, another protocol"
+    return f"{AS_PRINTED}, on {dataset}, another protocol"
 
 
 def single_modality(results: Results, printed: bool = False) -> PaperTable:
@@ -158,7 +161,7 @@ def _printed_complexity() -> list[Row]:
     for model in dict.fromkeys(model for model, _ in found):
         phases = [found[model, phase] for phase in _PHASES]
         numbers = [getattr(p, field) for field in ("parameters", "size_mb", "time_ms") for p in phases]
-        rows.append(Row("as printed", (Cell(model), *map(Cell, numbers))))
+        rows.append(Row(AS_PRINTED, (Cell(model), *map(Cell, numbers))))
     return rows
 
 
