@@ -119,7 +119,7 @@ def test_best_single_modality_is_chosen_on_validation_alone(tmp_path: Path) -> N
     assert best_single(load_results(study)) == "Vi-De"  # only models with all folds
 
 
-def test_further_fusions_of_the_study_are_compared_too(tmp_path: Path) -> None:
+def test_further_models_of_the_study_are_compared_with_gas(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     plan = json.loads((study / "study.json").read_text())
     plan["models"].append({"name": "AVi-VeS", "recipe": "avi-ves", "modalities": ["face", "voice"]})
@@ -131,8 +131,8 @@ def test_further_fusions_of_the_study_are_compared_too(tmp_path: Path) -> None:
             (copy / file).write_bytes((at / file).read_bytes())
     found = orderings(load_results(study), draws=DRAWS)
     pairs = [(c.first, c.second) for c in found]
-    assert {("AVi-VeS", "Vi"), ("AVi-VeS", "AVi-CaS"), ("AVi-VeS", LATE)} <= set(pairs)
-    assert difference(found, "AVi-VeS", "AVi-CaS") == difference(found, "AVi-GaS", "AVi-CaS")
+    assert pairs[-1] == ("AVi-VeS", "AVi-GaS")
+    assert difference(found, "AVi-VeS", "AVi-GaS").value == 0  # a copy
 
 
 def test_baselines_stand_beside_the_models(tmp_path: Path) -> None:
