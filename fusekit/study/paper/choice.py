@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusekit.study.paper.results import Results, Scored
-from fusekit.study.table import Table, clips_of, modalities_of, of_clip
+from fusekit.study.table import Table, attention_of, clips_of, modalities_of, of_clip
 
 LONGEST_S = 60.0
 """Seconds of a clip that a trace shows: more, and a change within a second is no longer to be seen."""
@@ -42,7 +42,8 @@ def together(results: Results, models: Sequence[str]) -> Chosen:
 
 
 def sequence_pairs(results: Results) -> list[tuple[str, str]]:
-    """`(without, with)` the sequence, per modality: models "X-De" and "X-DeS" of the same single modality.
+    """`(without, with)` the sequence, per modality: models "X-De" and "X-DeS" of the same single modality,
+    the latter with attention.
 
     Raises:
         MissingModelsError: there is no such pair with finished runs.
@@ -51,10 +52,13 @@ def sequence_pairs(results: Results) -> list[tuple[str, str]]:
     pairs = [
         (name[:-1], name)
         for name, model in by_name.items()
-        if name.endswith("DeS") and name[:-1] in by_name and len(model.modalities) == 1
+        if name.endswith("DeS")
+        and name[:-1] in by_name
+        and len(model.modalities) == 1
+        and attention_of(results.of(name)[0].table) is not None
     ]
     if not pairs:
-        raise MissingModelsError("no modality has finished runs of both X-De and X-DeS")
+        raise MissingModelsError("no modality has finished runs of both X-De and an X-DeS with attention")
     return pairs
 
 
