@@ -58,6 +58,7 @@ def canvas(width: float, height: float) -> Iterator[tuple[Figure, Callable[[Path
             # A date would make two drawings of the same table differ.
             dateless = {"CreationDate": None} if form == "pdf" else {}
             figure.savefig(data, format=form, dpi=150, facecolor="white", metadata=dateless)
+            figure.set_layout_engine("none")  # it is laid out now; a second format must not differ, nor wait
             write_bytes(path, data.getvalue())
             return path
 
