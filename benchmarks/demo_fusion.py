@@ -60,7 +60,7 @@ def main() -> None:
                     recipe,
                     registry,
                     run_dir=folder,
-                    branches_from=args.run,
+                    branches_from=[args.run],
                     resume=(folder / "recipe.yaml").exists(),
                 )
                 assess(open_run(folder, registry), final=True)
@@ -124,19 +124,19 @@ STEPS = {
 }
 
 
-def _columns(table: Table, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def columns(table: Table, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     prediction = np.stack([table[d][mask] for d in DIMS], axis=1)
     target = np.stack([table[f"{d}_true"][mask] for d in DIMS], axis=1)
     return prediction, np.nan_to_num(target), ~np.isnan(target), table["subject"][mask]
 
 
 def _interval(table: Table) -> Any:
-    return bootstrap(*_columns(table, STEPS["all"](table)))
+    return bootstrap(*columns(table, STEPS["all"](table)))
 
 
 def _difference(first: Table, second: Table, mask: np.ndarray) -> Any:
-    a, target, known, subject = _columns(first, mask)
-    b = _columns(second, mask)[0]
+    a, target, known, subject = columns(first, mask)
+    b = columns(second, mask)[0]
     return paired_bootstrap(a, b, target, known, subject)
 
 
@@ -146,7 +146,7 @@ def _position(table: Table) -> dict[str, float]:
         "first_10_s": table["time_s"] < 10,
         "second_minute": (table["time_s"] >= 60) & (table["time_s"] < 120),
     }
-    return {name: bootstrap(*_columns(table, mask), draws=10).value for name, mask in parts.items()}
+    return {name: bootstrap(*columns(table, mask), draws=10).value for name, mask in parts.items()}
 
 
 def _spread(runs: dict[str, Any], variant: str, seeds: list[int]) -> dict[str, float]:

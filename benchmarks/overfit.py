@@ -21,7 +21,7 @@ from fusekit.data.steps import build_steps
 from fusekit.data.store import PreparedStore, prepare_clips
 from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
-from fusekit.engine.latents import LatentCache
+from fusekit.engine.latent_cache import LatentCache
 from fusekit.engine.runtime import Runtime
 from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.plugins import load as load_plugins

@@ -49,7 +49,7 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
     if not on_cuda:
         environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // devices, 1)))
-    with tempfile.TemporaryFile() as said, _raised_on_termination():
+    with tempfile.TemporaryFile() as said, raised_on_termination():
         workers: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(devices):
@@ -118,8 +118,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _raised_on_termination() -> Iterator[None]:
-    """A closed terminal or `kill` ends this process as an exception, so that its workers end too."""
+def raised_on_termination() -> Iterator[None]:
+    """A closed terminal or `kill` ends this process as an exception, so that its workers end too.
+
+    Raises:
+        SystemExit: 128 + the signal's number, where the block is.
+    """
 
     def end(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fusekit import __version__
-from fusekit.cli import data, doctor, parts, prediction, training
+from fusekit.cli import data, doctor, parts, prediction, studies, training
 from fusekit.cli.options import INTERRUPTED
 from fusekit.errors import FusekitError
 
@@ -62,6 +62,7 @@ def _root(
 
 app.command(short_help="Train a recipe; leaves a run directory.")(training.train)
 app.command(short_help="Score a run, with --final on its test subjects.")(training.evaluate)
+app.command(short_help="Train and test many recipes, folds and seeds; tables and figures.")(studies.study)
 app.command(short_help="Predict your own video or sound files.")(prediction.predict)
 app.command(short_help="Check a recipe; parts, shapes, parameters.")(parts.check)
 app.command("list", short_help="List components that recipes can name.")(parts.list_components)

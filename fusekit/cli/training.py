@@ -41,11 +41,12 @@ def train(
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run, by its own recipe.")
     ] = None,
     branches_from: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--branches-from",
             metavar="RUN",
-            help="Take the trained first stage of RUN instead of training it again.",
+            help="Take the trained first stage of RUN instead of training it again; may be repeated: each "
+            "modality comes from the first RUN that has it.",
         ),
     ] = None,
     plugin: Plugins = None,
@@ -64,7 +65,7 @@ def train(
     from fusekit.launch import is_worker, launch
 
     if resume is not None:
-        if any(given is not None for given in (recipe, run, fold, seed, branches_from)):
+        if any(given is not None for given in (recipe, run, fold, seed)) or branches_from:
             raise RecipeError(
                 "--resume keeps the recipe, folder, fold, seed and branches of the run: give it alone."
             )
@@ -98,7 +99,7 @@ def train(
                 device=device.value,
                 resume=going_on,
                 plugins=files,
-                branches_from=branches_from,
+                branches_from=branches_from or (),
             )
         if not is_worker():
             scored = _score(folder, registry, device, final=False)

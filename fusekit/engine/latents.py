@@ -1,13 +1,12 @@
-"""Cached latents: encoder and quadrant head run once over every clean step for stage 2 (spec 3.1)."""
+"""Latents of whole clips: encoder and quadrant head, a stretch of steps at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fusekit.batch import to_float
 from fusekit.contracts import Degradation, Latent
@@ -25,59 +24,6 @@ class ClipSource(Protocol):
     def __len__(self) -> int: ...
 
     def inputs(self, modality: str, steps: np.ndarray) -> np.ndarray: ...
-
-
-class LatentCache:
-    """Z (float16) and Q of every step of a list of clips, in memory.
-
-    A step at which a modality is absent holds zeros; its content is never read.
-
-    Attributes:
-        offsets: `(clips,)` first row of each clip.
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        clips: Sequence[ClipSource],
-        runtime: Runtime,
-        *,
-        chunk: int = 64,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        self.names: tuple[str, ...] = model.names
-        sizes = [len(c) for c in clips]
-        self.offsets = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
-        self.sizes = sizes
-        self.z: dict[str, Tensor] = {}
-        self.quadrant: dict[str, Tensor] = {}
-        total, done = sum(sizes), 0
-        for number, clip in enumerate(clips):
-            found = clip_latents(model, clip, runtime, chunk=chunk)
-            begin = int(self.offsets[number])
-            for m, latent in found.items():
-                if m not in self.z:
-                    self.z[m] = torch.zeros(total, *latent.z.shape[1:], dtype=torch.float16)
-                    self.quadrant[m] = torch.zeros(total, dtype=torch.int64)
-                self.z[m][begin : begin + len(clip)] = latent.z.to("cpu", torch.float16)
-                if latent.quadrant is not None:
-                    self.quadrant[m][begin : begin + len(clip)] = latent.quadrant.cpu()
-            done += len(clip)
-            if progress is not None:
-                progress(done, total)
-
-    def take(self, rows: np.ndarray, device: torch.device | str) -> dict[str, Latent]:
-        """Flat rows `(N,)` -> `{m: Latent}` of N rows on `device`, float32."""
-        index = torch.from_numpy(np.ascontiguousarray(rows))
-        return {
-            m: Latent(z=self.z[m][index].to(device).float(), quadrant=self.quadrant[m][index].to(device))
-            for m in self.names
-        }
-
-    def clip(self, number: int, device: torch.device | str) -> dict[str, Latent]:
-        """All steps of one clip."""
-        begin = int(self.offsets[number])
-        return self.take(np.arange(begin, begin + self.sizes[number]), device)
 
 
 STRETCH = 8

@@ -98,7 +98,7 @@ def fit(
     # Without a checkpoint too: a process killed between its first line and its first checkpoint starts anew.
     if runtime.is_main:
         journal.cut(at.lines)
-    with _deferred_interrupt() as interrupted:
+    with deferred_interrupt() as interrupted:
         for number in range(at.phase, len(phases)):
             phase = phases[number]
             objective = phase.make()
@@ -262,9 +262,9 @@ def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[list[bool]]:
-    """The first Ctrl-C only marks the list, so that the loop can stop at a batch boundary; a second one stops
-    at once."""
+def deferred_interrupt() -> Iterator[list[bool]]:
+    """The first Ctrl-C only marks the list, so that what must not be cut short can end; a second one stops at
+    once."""
     asked: list[bool] = []
 
     def mark(signum: int, frame: Any) -> None:

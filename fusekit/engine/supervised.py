@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from fusekit.contracts import Latent, Loss
 from fusekit.engine.evaluation import States, predict_clips, score_clips
-from fusekit.engine.latents import ClipSource, LatentCache, clip_latents
+from fusekit.engine.latent_cache import Latents
+from fusekit.engine.latents import ClipSource, clip_latents
 from fusekit.engine.objective import Objective, Rngs, WindowSource, pooled_loss
 from fusekit.engine.runtime import Runtime
 
@@ -46,9 +47,9 @@ class SupervisedSettings:
 class Caches:
     """Latents of the training clips, of the validation clips, and of damaged copies of the former, if any."""
 
-    train: LatentCache
-    validation: LatentCache
-    degraded: LatentCache | None = None
+    train: Latents
+    validation: Latents
+    degraded: Latents | None = None
 
 
 class Supervised(Objective):

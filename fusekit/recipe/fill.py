@@ -6,7 +6,7 @@ import copy
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.hints import MismatchError, convert, show
@@ -14,6 +14,8 @@ from fusekit.recipe.nodes import UNKNOWN, Node, Path, places
 from fusekit.recipe.rules import broken
 from fusekit.recipe.schema import Component, Recipe, component_kind
 from fusekit.registry import nearest
+
+Filled = TypeVar("Filled")
 
 _FAULTY: Any = object()
 _EXAMPLES = {
@@ -41,6 +43,12 @@ def fill(
     filler = _Filler(preset, faults)
     recipe = filler.dataclass(Recipe, root, (), given)
     return None if recipe is _FAULTY else recipe, filler.components
+
+
+def fill_with(cls: type[Filled], root: Node, faults: list[Fault]) -> Filled | None:
+    """Another dataclass than a recipe's, filled in the same way; None and at least one more fault."""
+    made = _Filler({}, faults).dataclass(cls, root, ())
+    return None if made is _FAULTY else made
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry, nearest
 
 PRESETS = Path(__file__).parent / "presets"
+
+_PACKAGE = Path(__file__).parents[1]
+RECIPES = next((p for p in (_PACKAGE / "_recipes", _PACKAGE.parent / "recipes") if p.is_dir()), None)
+"""Where recipes lie that come with fusekit: in the installed package, or in the checkout beside it."""
 
 
 def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Registry | None = None) -> Recipe:
@@ -54,29 +58,32 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Regi
 
 
 def bundled() -> dict[str, Path]:
-    """Recipes that come with fusekit, by name: from the installed package, or from the checkout beside it."""
-    package = Path(__file__).parents[1]
-    folder = next((p for p in (package / "_recipes", package.parent / "recipes") if p.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+    """Recipes that come with fusekit, by name."""
+    return {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))} if RECIPES else {}
 
 
-def find(path_or_name: str | Path) -> Path:
+def find(path_or_name: str | Path, names: Mapping[str, Path] | None = None, what: str = "recipe") -> Path:
     """The file that is meant; an existing file goes before a bundled name.
+
+    Args:
+        names: bundled files by name, by default recipes; what: what they are, for messages.
 
     Raises:
         RecipeError: neither exists.
     """
     path = Path(path_or_name)
+    names = bundled() if names is None else names
     if path.is_file():
         return path
-    names = bundled()
     if str(path_or_name) in names:
         return names[str(path_or_name)]
-    what = (
-        "a folder, not a recipe" if path.is_dir() else "no such recipe file, and none of that name is bundled"
+    fault = (
+        f"a folder, not a {what}"
+        if path.is_dir()
+        else f"no such {what} file, and none of that name is bundled"
     )
     raise RecipeError(
-        f"{path_or_name}: {what}.{nearest(path.stem, names)}\n  bundled: {', '.join(names) or 'none'}"
+        f"{path_or_name}: {fault}.{nearest(path.stem, names)}\n  bundled: {', '.join(names) or 'none'}"
     )
 
 

@@ -74,14 +74,16 @@ class Modality:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How clips are divided where the corpus gives no split itself.
+    """How clips are divided into training, validation and test.
 
     Attributes:
+        given: keep to the split that the corpus names, where it names one; false: deal its subjects to folds.
         folds, fold: number of subject-disjoint folds, and the one that is tested.
         validation: share of the training subjects that choose the best epoch.
         subject_dependent: allow one subject on both sides; printed in every table.
     """
 
+    given: bool = True
     folds: int = 5
     fold: int = 0
     validation: float = 0.2

@@ -52,11 +52,14 @@ def load_data(
         for c in clips
     ]
     s = recipe.split
+    if not s.given:
+        clips = [replace(c, split="") for c in clips]
     if split is None:
         if s.fold and any(c.split for c in clips):
             raise RecipeError(
                 f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} "
-                "names its own split, which has no folds. Leave out --fold (split.fold) or that split."
+                "names its own split, which has no folds. Leave out --fold (split.fold), or say "
+                "split.given=false to deal its subjects to folds."
             )
         split = folds.assign(
             clips,

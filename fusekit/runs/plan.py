@@ -14,12 +14,15 @@ from torch import Tensor
 from fusekit import build
 from fusekit.contracts import Loss
 from fusekit.data.augmentation import augmentation_for
+from fusekit.data.cache import cache_dir
 from fusekit.data.labels import FrequencyWeights, quadrant_weights
 from fusekit.data.sampling import sample_rngs
 from fusekit.data.steps import ClipSteps, shuffle_labels
 from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
-from fusekit.engine.latents import ClipSource, DegradedClip, LatentCache
+from fusekit.engine.latent_cache import Latents
+from fusekit.engine.latent_choice import latents_for
+from fusekit.engine.latents import ClipSource, DegradedClip
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
@@ -174,16 +177,27 @@ class ObjectiveMaker:
         if stage.name not in self.caches:
             self.caches.clear()
             copies = self._degraded(number) if stage.degraded else None
+            # Windows do not overlap: an epoch reads every step once, and of the copies its share.
+            epochs = stage.epochs * len(stage.windows)
+            validations = -(-stage.epochs // stage.validate_every) * len(stage.windows)
             self.caches[stage.name] = Caches(
-                self._cache("training", self.data.steps["train"]),
-                self._cache("validation", self.data.steps["validation"]),
-                None if copies is None else self._cache("damaged copies", copies),
+                self._cache("training", self.data.steps["train"], epochs),
+                self._cache("validation", self.data.steps["validation"], validations),
+                None if copies is None else self._cache("damaged copies", copies, epochs * stage.degraded),
             )
         return self.caches[stage.name]
 
-    def _cache(self, what: str, clips: Sequence[ClipSource]) -> LatentCache:
-        counter = self.progress.counter(f"latents, {what}")
-        return LatentCache(self.model, clips, self.runtime, progress=counter)
+    def _cache(self, what: str, clips: Sequence[ClipSource], times: float) -> Latents:
+        """Latents of clips whose every step will be read so many times."""
+        return latents_for(
+            self.model,
+            clips,
+            self.runtime,
+            reads=round(times * sum(map(len, clips))),
+            folder=cache_dir() / "latents",
+            progress=self.progress.counter(f"latents, {what}"),
+            say=lambda text: self.progress.say(f"latents, {what}: {text}"),
+        )
 
     def _degraded(self, number: int) -> list[DegradedClip]:
         """The training clips with the recipe's damage over their inputs: always the same for a seed."""

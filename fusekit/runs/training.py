@@ -14,13 +14,7 @@ from fusekit import build
 from fusekit.contracts import Reader
 from fusekit.data import folds
 from fusekit.data.cache import cache_dir
-from fusekit.engine.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    with_prefix,
-    without_prefix,
-)
+from fusekit.engine.checkpoint import save_checkpoint, with_prefix
 from fusekit.engine.loop import fit
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
@@ -29,6 +23,7 @@ from fusekit.nn.model import Model
 from fusekit.provenance import boxed, data_hash, provenance
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
+from fusekit.runs.branches import remembered, take_branches
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
 from fusekit.runs.plan import plan
@@ -43,14 +38,15 @@ def train(
     device: str = "auto",
     resume: bool = False,
     plugins: Sequence[str] = (),
-    branches_from: Path | None = None,
+    branches_from: Sequence[Path] = (),
 ) -> None:
     """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
 
     Args:
-        branches_from: a run whose trained adversarial stage is taken over, encoders, quadrant heads and
-            projectors of the modalities that this recipe has, instead of training that stage again (the paper
-            trains it per modality, and fusion after it). Its training clips must be this run's.
+        branches_from: runs whose trained adversarial stages are taken over, encoders, quadrant heads and
+            projectors, instead of training that stage again (the paper trains it per modality, and fusion
+            after it); each modality from the first run that has it. Their training and validation clips must
+            be this run's, and their modalities and adversarial stages what this recipe says.
 
     Raises:
         FusekitError: anything the user can mend; nothing half-written is left.
@@ -77,15 +73,15 @@ def train(
         check_seen(recipe, data)
         model = _fresh_model(recipe, registry, data.readers, runtime)
         if resume:
-            branches_from = _remembered(run_dir)
-        if branches_from is not None:
+            branches_from = remembered(run_dir)
+        if branches_from:
             take_branches(model, recipe, data.split, branches_from)
         phases = plan(recipe, registry, model, data, runtime, progress)
-        if branches_from is not None:
+        if branches_from:
             phases = [phase for phase in phases if phase.objective != "adversarial"]
         # Only now, when nothing of the recipe is left to refuse.
         if runtime.is_main:
-            stack.enter_context(_claimed(run_dir))
+            stack.enter_context(claimed(run_dir))
             if resume:
                 _same_data(run_dir, data)
             else:
@@ -109,38 +105,13 @@ def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader],
     return model
 
 
-def take_branches(model: Model, recipe: Recipe, split: folds.Split, run: Path) -> None:
-    """Load the branches that another run's adversarial stage left.
+@contextmanager
+def claimed(run_dir: Path) -> Iterator[None]:
+    """A run (or study) for this process alone: two would write into one journal. The lock lies in the cache
+    folder, so that a run is left as it was by whoever may not have it.
 
     Raises:
-        RunError: there is no such stage, it was trained on other clips, or its branches do not fit.
-    """
-    names = [s.name for s in recipe.stages if s.objective == "adversarial"]
-    path = run / "checkpoints" / f"{names[-1] if names else 'latent'}.safetensors"
-    theirs = folds.Split.from_json(read_json(run / "splits.json")) if path.is_file() else None
-    if theirs is None:
-        raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
-    if (theirs.train, theirs.validation) != (split.train, split.validation):
-        raise RunError(
-            f"the branches in '{run}' were trained and chosen on other clips than this run's training and "
-            "validation clips; test subjects could be among them. Use the same corpus, split and fold."
-        )
-    tensors, _ = load_checkpoint(path)
-    for m in model.names:
-        load_weights(
-            model.branches[m], without_prefix(f"model.branches.{m}", tensors), f"{path} for modality {m}"
-        )
-
-
-def _remembered(run_dir: Path) -> Path | None:
-    path = read_json(run_dir / "provenance.json").get("branches_from")
-    return None if path is None else Path(path)
-
-
-@contextmanager
-def _claimed(run_dir: Path) -> Iterator[None]:
-    """The run for this process alone: two would write into one journal. The lock lies in the cache folder, so
-    that a run is left as it was by whoever may not have it.
+        RunError: another process has it, or the lock cannot be written.
     """
     name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
     path = cache_dir() / "runs" / f"{name}.lock"
@@ -150,7 +121,7 @@ def _claimed(run_dir: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise RunError(
-            f"another process is training '{run_dir}'. Wait for it, or name another --run."
+            f"another process is at work in '{run_dir}'. Wait for it, or name another folder."
         ) from error
     except OSError as error:
         raise RunError(
@@ -176,7 +147,7 @@ def _begin(
     data: Data,
     device: str,
     plugins: Sequence[str],
-    branches_from: Path | None,
+    branches_from: Sequence[Path],
 ) -> None:
     if (run_dir / "recipe.yaml").exists():  # begun by another process since the command line looked
         raise RunError(f"'{run_dir}' already holds a run. Name another by --run.")
@@ -189,7 +160,7 @@ def _begin(
     write_json(run_dir / "splits.json", data.split.to_json())
     facts = provenance(data.clips, device, recipe.train.seed, plugins)
     facts["corpus"] = data.corpus.describe()
-    facts["branches_from"] = None if branches_from is None else str(branches_from.resolve())
+    facts["branches_from"] = [str(run.resolve()) for run in branches_from]
     facts["label_range"] = list(data.corpus.label_range)
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]

@@ -30,12 +30,17 @@ from fusekit.study.table import write_table
 Say = Callable[[str], None]
 
 
-def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> dict[str, Any]:
+def assess(
+    run: Run, *, final: bool = False, draw: bool = True, say: Say = lambda text: None
+) -> dict[str, Any]:
     """Predict and score the validation clips (with `final` the test clips too), all of it into the run.
 
     Writes `predictions.csv` (or Parquet), `metrics.json`, `figures/`, `report.html`; with `final` first a
     line in `looks.json`: each reading of the test labels is on record. Without `final`, what an earlier look
     found stays in metrics (`test.read_at` says when it was) and predictions.
+
+    Args:
+        final: read the test labels too; draw: make figures and report.
 
     Returns:
         What `metrics.json` holds.
@@ -85,6 +90,8 @@ def assess(run: Run, *, final: bool = False, say: Say = lambda text: None) -> di
     else:
         _keep_test(metrics, run)
     write_json(run.folder / "metrics.json", finite(metrics))
+    if not draw:
+        return metrics
     say("figures and report")
     from fusekit.study.figures import draw_run
     from fusekit.study.report import write_report

@@ -57,15 +57,17 @@ def bootstrap(
     """Interval of one pooled score, mean over the K dimensions, subjects resampled with replacement.
 
     Args:
-        prediction, target, known: `(N, K)`; entries that are not known are never looked at.
+        prediction: `(N, K)`, or `(R, N, K)` of R runs on the same samples: the mean of their scores counts,
+            in every draw.
+        target, known: `(N, K)`; entries that are not known are never looked at.
         subject: `(N,)` whom each sample belongs to.
         metric: "rmse", "cor", "ccc" or "icc", as in `fusekit.engine.metrics` (ddof 0).
         draws, seed: how many draws, and from which seed.
     """
-    sums = _sums(prediction, target, known, subject)
-    subjects = sums.rows.shape[1]
-    value = sums.drawn(np.ones((1, subjects))).score(metric)[0]
-    return _interval(value, sums.drawn(_counts(subjects, draws, seed)).score(metric), subjects)
+    runs = _runs(prediction, target, known, subject)
+    subjects = runs[0].rows.shape[1]
+    value = _mean_score(runs, np.ones((1, subjects)), metric)[0]
+    return _interval(value, _mean_score(runs, _counts(subjects, draws, seed), metric), subjects)
 
 
 def paired_bootstrap(
@@ -84,15 +86,17 @@ def paired_bootstrap(
     Both are scored on the same subjects in every draw, so what the subjects have in common cancels.
 
     Args:
-        first, second, target, known: `(N, K)`.
+        first, second: `(N, K)`, or `(R, N, K)` of R runs each, as in `bootstrap`; R may differ.
+        target, known: `(N, K)`.
         subject: `(N,)`.
         metric: as in `bootstrap`; the mean over the K dimensions is compared.
     """
-    a, b = (_sums(prediction, target, known, subject) for prediction in (first, second))
-    subjects = a.rows.shape[1]
+    a, b = (_runs(prediction, target, known, subject) for prediction in (first, second))
+    subjects = a[0].rows.shape[1]
     once, counts = np.ones((1, subjects)), _counts(subjects, draws, seed)
-    value = (a.drawn(once).score(metric) - b.drawn(once).score(metric))[0]
-    return _interval(value, a.drawn(counts).score(metric) - b.drawn(counts).score(metric), subjects)
+    value = (_mean_score(a, once, metric) - _mean_score(b, once, metric))[0]
+    drawn = _mean_score(a, counts, metric) - _mean_score(b, counts, metric)
+    return _interval(value, drawn, subjects)
 
 
 def permutation_test(
@@ -188,6 +192,17 @@ class _Sums:
                 "icc": lambda: 2 * covariance / (variance_p + variance_y),
             }[metric]()
         return (values if metric == "rmse" else np.where(flat, np.nan, values)).mean(1)
+
+
+def _runs(prediction: ArrayLike, target: ArrayLike, known: ArrayLike, subject: ArrayLike) -> list[_Sums]:
+    """Sums of each of the R runs in `(R, N, K)`; of one in `(N, K)`."""
+    p = np.asarray(prediction, dtype=np.float64)
+    return [_sums(one, target, known, subject) for one in (p if p.ndim == 3 and len(p) else p[None])]
+
+
+def _mean_score(runs: list[_Sums], counts: np.ndarray, metric: str) -> np.ndarray:
+    """`(D,)` mean of the runs' scores in each draw."""
+    return np.mean([sums.drawn(counts).score(metric) for sums in runs], axis=0)
 
 
 def _sums(prediction: ArrayLike, target: ArrayLike, known: ArrayLike, subject: ArrayLike) -> _Sums:

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "provenance": SHARED,
     "launch": CORE,
     "runs": ASSEMBLED,
-    "study": ASSEMBLED,
+    "study": ASSEMBLED | {"plugins", "launch"},
     "serve": ASSEMBLED | {"study"},
     "testing": SHARED,
     "cli": ASSEMBLED | {"plugins", "study", "serve", "launch"},

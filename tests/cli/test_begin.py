@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
-from fusekit.runs.training import _claimed
+from fusekit.engine.checkpoint import load_checkpoint
+from fusekit.runs.training import claimed
 
 
 @pytest.mark.parametrize(
@@ -19,20 +22,27 @@ from fusekit.runs.training import _claimed
             "stages.1.windows: the training clips hold 1 windows of 500 steps",
         ),
         (("--branches-from", "nowhere"), "'nowhere' has no finished adversarial stage"),
+        (
+            ("--branches-from", "RUN", "train.weighting=none", "stages.latent.lr=1"),
+            "stages, weighting differ",
+        ),
         (("--fold", "3"), "fold 3 is asked for, but corpus manifest names its own split"),
         (("--fold", "9"), "split.fold: must be 0 to 4 (there are 5 folds), found 9"),
     ],
 )
-def test_a_run_that_cannot_begin_leaves_no_folder(shop: Any, words: tuple[str, ...], message: str) -> None:
+def test_a_run_that_cannot_begin_leaves_no_folder(
+    shop: Any, trained: SimpleNamespace, words: tuple[str, ...], message: str
+) -> None:
+    words = tuple(str(trained.folder) if word == "RUN" else word for word in words)
     said = shop.fault("train", "tiny.yaml", *words, "--run", "run", "--device", "cpu")
     assert message in " ".join(said.split())
     assert not Path("run").exists()
 
 
 def test_two_processes_do_not_share_a_run(shop: Any) -> None:
-    with _claimed(Path("run")):
+    with claimed(Path("run")):
         said = shop.fault("train", "tiny.yaml", "--run", "run", "--device", "cpu")
-    assert "another process is training 'run'" in " ".join(said.split())
+    assert "another process is at work in 'run'" in " ".join(said.split())
     assert not Path("run").exists()
 
 
@@ -60,3 +70,27 @@ def test_a_run_says_which_plugin_files_it_was_trained_with(shop: Any, no_figures
         said = shop.fault(*command, "--device", "cpu")
         assert "no fusion named 'half'" in said
         assert f"The run was trained with --plugin {Path('half.py').absolute()}; give that again." in said
+
+
+def test_each_modality_comes_from_the_first_run_that_has_it(shop: Any, no_figures: None) -> None:
+    epochs = ("stages.latent.epochs=1", "stages.sequence.epochs=1")
+    alone = {"face": "modalities.voice=null", "voice": "modalities.face=null"}
+    for m, without in alone.items():
+        shop.train(without, "fusion={name: none}", *epochs, run=m)
+    given = ("--branches-from", "voice", "--branches-from", "face")
+    run = shop.train(*epochs, *given, run="both")
+    taken, _ = load_checkpoint(run / "checkpoints" / "best.safetensors")
+    for m in alone:
+        before, _ = load_checkpoint(Path(m) / "checkpoints" / "latent.safetensors")
+        frozen = [
+            k for k in taken if k.startswith((f"model.branches.{m}.encoder", f"model.branches.{m}.quadrant"))
+        ]
+        assert frozen
+        assert all(torch.equal(taken[k], before[k]) for k in frozen)
+    said = shop.fault("train", "tiny.yaml", *epochs, *given[:2], "--run", "x", "--device", "cpu")
+    assert "no run of 'voice' has a modality face" in " ".join(said.split())
+
+
+def test_a_corpus_may_be_dealt_to_folds_against_its_own_split(shop: Any, no_figures: None) -> None:
+    run = shop.train("split.given=false", "--fold", "1", "stages.latent.epochs=1", "stages.sequence.epochs=1")
+    assert json.loads((run / "splits.json").read_text())["how"] == "fold 1 of 5 (seed 0)"

@@ -19,7 +19,8 @@ from fusekit.contracts import Clip
 from fusekit.data.steps import ClipSteps
 from fusekit.data.windows import Windows
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
-from fusekit.engine.latents import LatentCache, clip_latents
+from fusekit.engine.latent_cache import LatentCache
+from fusekit.engine.latents import clip_latents
 from fusekit.engine.losses import AFC
 from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.nn import accounting

@@ -24,7 +24,9 @@ from fusekit.data.synthetic import schedules
 from fusekit.engine.metrics import POOLING
 from fusekit.provenance import provenance
 from fusekit.recipe.load import bundled, load
+from fusekit.recipe.study import load_study
 from fusekit.registry import Kind, Registry
+from fusekit.study.jobs.plan import plan_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -183,7 +185,11 @@ def test_recipes_of_commands_load_with_their_changes(registry: Registry) -> None
 )
 def test_recipes_in_the_text_build(page: Path, number: int, registry: Registry, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text(blocks(page, "yaml")[number], encoding="utf-8")
+    text = blocks(page, "yaml")[number]
+    file.write_text(text, encoding="utf-8")
+    if text.startswith("models:"):
+        assert plan_jobs(load_study(file)[0], file, tmp_path, registry)
+        return
     report = build.check(load(file), registry)
     assert report.parts[-1]["name"] == "head"
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusekit.engine.latents import LatentCache, clip_latents, stored
+from fusekit.engine.latent_cache import LatentCache
+from fusekit.engine.latents import clip_latents, stored
 
 
 def test_cached_latents_are_the_live_ones_rounded_to_half(tiny: SimpleNamespace) -> None:

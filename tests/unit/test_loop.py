@@ -22,7 +22,7 @@ from fusekit.data.windows import Windows
 from fusekit.engine import loop
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
 from fusekit.engine.checkpoint import load_checkpoint
-from fusekit.engine.latents import LatentCache
+from fusekit.engine.latent_cache import LatentCache
 from fusekit.engine.loop import fit
 from fusekit.engine.losses import AFC
 from fusekit.engine.objective import Objective, Phase

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from fusekit.contracts import Encoder, Latent, Loss, Tail
 from fusekit.data.windows import Windows
-from fusekit.engine.latents import LatentCache, clip_latents
+from fusekit.engine.latent_cache import LatentCache
+from fusekit.engine.latents import clip_latents
 from fusekit.engine.losses import AFC, MSELoss
 from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.nn.fusion.gmu import GMU

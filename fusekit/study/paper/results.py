@@ -117,8 +117,8 @@ def load_results(folder: Path) -> Results:
                 rows = {name: values[test] for name, values in table.items()}
                 runs[model.name, fold, seed] = Scored(model.name, fold, seed, at, rows, metrics)
     if not runs:
-        raise RunError(f"no run of the study '{folder}' is finished; go on with `fusekit study --resume`.")
-    low, high = plan["label_range"]
+        raise RunError(f"no run of the study '{folder}' is finished; go on by the command that began it.")
+    low, high = plan.get("label_range") or next(iter(runs.values())).metrics["label_range"]
     return Results(
         folder=folder,
         name=plan["name"],

@@ -1,0 +1,155 @@
+"""Where stage 2 reads its latents: encoded once and kept in memory or on disk (spec 3.1), or anew."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusekit.batch import to_float
+from fusekit.contracts import Latent
+from fusekit.engine.latents import ClipSource, clip_latents
+from fusekit.engine.runtime import Runtime
+from fusekit.errors import RunError
+
+Place = Literal["memory", "disk", "live"]
+
+
+class LatentCache:
+    """Z (float16) and Q of every step of a list of clips.
+
+    A step at which a modality is absent holds zeros; its content is never read.
+
+    Args:
+        model: of `branches`; clips: on the step grid.
+        folder: keep Z in an unnamed file there, which goes when this process ends; None: in memory.
+        chunk: steps encoded at once. progress: told (steps done, steps in all).
+
+    Attributes:
+        offsets: `(clips,)` first row of each clip. place: where Z is.
+
+    Raises:
+        RunError: the file does not fit on the disk.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        clips: Sequence[ClipSource],
+        runtime: Runtime,
+        *,
+        folder: Path | None = None,
+        chunk: int = 64,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.names: tuple[str, ...] = model.names
+        self.place: Place = "memory" if folder is None else "disk"
+        self.sizes = [len(c) for c in clips]
+        self.offsets = np.concatenate([[0], np.cumsum(self.sizes)])[:-1].astype(np.int64)
+        self.z: dict[str, Tensor] = {}
+        self.quadrant: dict[str, Tensor] = {}
+        total, done = sum(self.sizes), 0
+        for number, clip in enumerate(clips):
+            found = clip_latents(model, clip, runtime, chunk=chunk)
+            begin = int(self.offsets[number])
+            for m, latent in found.items():
+                if m not in self.z:
+                    self.z[m] = _room((total, *latent.z.shape[1:]), folder)
+                    self.quadrant[m] = torch.zeros(total, dtype=torch.int64)
+                self.z[m][begin : begin + len(clip)] = latent.z.to("cpu", torch.float16)
+                if latent.quadrant is not None:
+                    self.quadrant[m][begin : begin + len(clip)] = latent.quadrant.cpu()
+            done += len(clip)
+            if progress is not None:
+                progress(done, total)
+
+    def take(self, rows: np.ndarray, device: torch.device | str) -> dict[str, Latent]:
+        """Flat rows `(N,)` -> `{m: Latent}` of N rows on `device`, float32."""
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        return {
+            m: Latent(z=self.z[m][index].to(device).float(), quadrant=self.quadrant[m][index].to(device))
+            for m in self.names
+        }
+
+    def clip(self, number: int, device: torch.device | str) -> dict[str, Latent]:
+        """All steps of one clip."""
+        begin = int(self.offsets[number])
+        return self.take(np.arange(begin, begin + self.sizes[number]), device)
+
+
+class LiveLatents:
+    """The same, nothing kept: a row is encoded each time it is asked for, and rounded as a cache rounds."""
+
+    def __init__(self, model: Any, clips: Sequence[ClipSource], runtime: Runtime, *, chunk: int = 64) -> None:
+        self.names: tuple[str, ...] = model.names
+        self.place: Place = "live"
+        self.model, self.clips, self.runtime, self.chunk = model, clips, runtime, chunk
+        self.sizes = [len(c) for c in clips]
+        self.offsets = np.concatenate([[0], np.cumsum(self.sizes)])[:-1].astype(np.int64)
+
+    @torch.no_grad()
+    def take(self, rows: np.ndarray, device: torch.device | str) -> dict[str, Latent]:
+        """Flat rows `(N,)` -> `{m: Latent}` of N rows on `device`, float32; of equal rows one is encoded."""
+        unique, back = np.unique(rows, return_inverse=True)
+        which = np.searchsorted(self.offsets, unique, side="right") - 1
+        found = {}
+        for column, m in enumerate(self.names):
+            branch = self.model.branches[m]
+            branch.encoder.eval()  # whoever trains the rest has set the whole model to train
+            branch.quadrant.eval()
+            z = torch.zeros(len(unique), *branch.encoder.out_shape, device=self.runtime.device)
+            quadrant = torch.zeros(len(unique), dtype=torch.int64, device=self.runtime.device)
+            for number in np.unique(which):
+                at = np.flatnonzero(which == number)
+                steps = unique[at] - self.offsets[number]
+                here = self.clips[number].present[steps, column]
+                for first in range(0, int(here.sum()), self.chunk):
+                    mine = np.flatnonzero(here)[first : first + self.chunk]
+                    x = torch.from_numpy(np.ascontiguousarray(self.clips[number].inputs(m, steps[mine])))
+                    with self.runtime.autocast():
+                        latent = branch.latent(to_float(x.to(self.runtime.device)))
+                    into = torch.from_numpy(at[mine]).to(self.runtime.device)
+                    z[into] = latent.z.half().float()
+                    if latent.quadrant is not None:
+                        quadrant[into] = latent.quadrant
+            index = torch.from_numpy(back.reshape(-1)).to(self.runtime.device)
+            found[m] = Latent(z=z[index].to(device), quadrant=quadrant[index].to(device))
+        return found
+
+    def clip(self, number: int, device: torch.device | str) -> dict[str, Latent]:
+        """All steps of one clip."""
+        begin = int(self.offsets[number])
+        return self.take(np.arange(begin, begin + self.sizes[number]), device)
+
+
+Latents = LatentCache | LiveLatents
+
+
+def _room(shape: tuple[int, ...], folder: Path | None) -> Tensor:
+    if folder is None:
+        return torch.zeros(shape, dtype=torch.float16)
+    size = int(np.prod(shape)) * 2
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Taken now: a full disk would later end the process while it writes into the mapping.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            return torch.from_numpy(np.memmap(file, np.float16, "r+", shape=shape))
+    except OSError as error:
+        raise RunError(
+            f"no room for {gigabytes(size)} of latents in '{folder}': {error.strerror or error}. Free "
+            "some, let FUSEKIT_CACHE name another disk, or set FUSEKIT_LATENT_DISK_GB lower: they are then "
+            "encoded anew each time."
+        ) from error
+
+
+def gigabytes(size: int) -> str:
+    """As messages say it."""
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,94 @@
+"""Branches of one run in another: an adversarial stage knows nothing of what follows, so models share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fusekit.data import folds
+from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_prefix
+from fusekit.errors import RunError
+from fusekit.nn.model import Model
+from fusekit.recipe.load import load as load_recipe
+from fusekit.recipe.schema import Modality, Recipe, Stage
+from fusekit.runs.files import read_json
+
+
+def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
+    """All that a recipe says of how its adversarial stage makes one modality's branch.
+
+    Branches of two runs may stand in for one another where this is equal, and the clips are the same.
+    """
+    own: Modality = recipe.modalities[modality]
+    stages: list[Stage] = [s for s in recipe.stages if s.objective == "adversarial"]
+    return {
+        "reader": own.reader,
+        "degradation": own.degradation,
+        "encoder": own.encoder,
+        "quadrant": own.quadrant,
+        "projector": own.projector,
+        "stages": stages,
+        "dims": recipe.target.dims,
+        "step_hz": recipe.target.step_hz,
+        "shuffle": recipe.target.shuffle,
+        "weighting": recipe.train.weighting,
+    }
+
+
+def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequence[Path]) -> None:
+    """Load the branches that other runs' adversarial stages left, each modality from the first that has it.
+
+    Raises:
+        RunError: no run has such a stage for a modality, it was trained on other clips or by other settings,
+            or its branch does not fit.
+    """
+    paths = {run: _finished(run) for run in runs}
+    theirs = {run: load_recipe(run / "recipe.yaml") for run in runs}
+    for m in model.names:
+        run = next((run for run in runs if m in theirs[run].modalities), None)
+        if run is None:
+            named = ", ".join(f"'{run}'" for run in runs)
+            raise RunError(
+                f"no run of {named} has a modality {m}: name one more with --branches-from, or train the "
+                "stage here."
+            )
+        _same_clips(run, split)
+        mine, other = branch_settings(recipe, m), branch_settings(theirs[run], m)
+        differing = [what for what in mine if mine[what] != other[what]]
+        if differing:
+            raise RunError(
+                f"the branch of {m} in '{run}' was made by another recipe: {', '.join(differing)} differ. "
+                "Use one that agrees, or train the stage here."
+            )
+        tensors, _ = load_checkpoint(paths[run])
+        load_weights(
+            model.branches[m],
+            without_prefix(f"model.branches.{m}", tensors),
+            f"{paths[run]} for modality {m}",
+        )
+
+
+def remembered(run_dir: Path) -> list[Path]:
+    """The runs whose branches a run began with."""
+    named: list[str] | str | None = read_json(run_dir / "provenance.json").get("branches_from")
+    return [Path(run) for run in ([named] if isinstance(named, str) else named or [])]
+
+
+def _finished(run: Path) -> Path:
+    """The checkpoint that a run's (last) adversarial stage left."""
+    recipe = load_recipe(run / "recipe.yaml") if (run / "recipe.yaml").is_file() else None
+    names = [s.name for s in recipe.stages if s.objective == "adversarial"] if recipe else []
+    path = run / "checkpoints" / f"{names[-1] if names else 'latent'}.safetensors"
+    if not names or not path.is_file():
+        raise RunError(f"'{run}' has no finished adversarial stage ('{path.name}') to take branches from.")
+    return path
+
+
+def _same_clips(run: Path, split: folds.Split) -> None:
+    theirs = folds.Split.from_json(read_json(run / "splits.json"))
+    if (theirs.train, theirs.validation) != (split.train, split.validation):
+        raise RunError(
+            f"the branches in '{run}' were trained and chosen on other clips than this run's training and "
+            "validation clips; test subjects could be among them. Use the same corpus, split and fold."
+        )
