@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paper_study
 import pytest
 from matplotlib.figure import Figure
 
@@ -16,16 +16,10 @@ from fusekit import build, plugins
 from fusekit.recipe.load import load
 from fusekit.study.canvas import canvas
 from fusekit.study.figures import denoising_triples
-from fusekit.study.paper import choice, diagrams, share_figures, shares, traces
+from fusekit.study.paper import choice, diagrams, share_figures, traces
 from fusekit.study.paper.figures import ModelParts, draw_study, left_out
 from fusekit.study.paper.pictures import joined, to_rgb
 from fusekit.study.paper.results import Results, load_results
-
-_spec = importlib.util.spec_from_file_location("paper_study", Path(__file__).with_name("paper_study.py"))
-assert _spec is not None
-assert _spec.loader is not None
-paper_study = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(paper_study)
 
 
 def frames(clip: str, modality: str, times: np.ndarray) -> np.ndarray | None:
@@ -194,25 +188,6 @@ def test_share_figures_say_what_each_threshold_keeps(study: Results, words: Call
         assert word in found
     gate = np.concatenate([run.table["gate_face"] for run in study.of("AVi-GaS")])
     assert f"{100 * ((gate < 0.25) | (gate > 0.75)).mean():.0f} %" in found
-
-
-def test_delta_wa_is_of_the_states_in_use() -> None:
-    attention = np.array([[0, 0, 0], [0, 0, 1], [0, 0.4, 0.6], [0.2, 0.3, 0.5], [1 / 3] * 3, [0.5, 0, 0.5]])
-    np.testing.assert_allclose(shares.delta_wa(attention), [np.nan, np.nan, 100 / 3, 60, 0, 100], atol=1e-9)
-
-
-def test_gate_mask() -> None:
-    gate = np.array([0.0, 0.1, 0.25, 0.5, 0.8, 1.0, np.nan])
-    assert shares.gate_mask(gate, 0.5).tolist() == [True] * 6 + [False]
-    assert shares.gate_mask(gate, 0.25).tolist() == [True, True, False, False, True, True, False]
-    assert shares.gate_mask(gate, 0.0625).tolist() == [True, False, False, False, False, True, False]
-
-
-def test_a_threshold_that_leaves_nothing_has_no_scores(study: Results) -> None:
-    table = study.of("Vi")[0].table
-    none, every = np.zeros(len(table["clip"]), bool), np.ones(len(table["clip"]), bool)
-    assert shares.kept(table, study.dims, none, every) == shares.Kept(0.0, None)
-    assert shares.kept(table, study.dims, every, every).share == 1
 
 
 def test_runs_are_chosen_by_the_first_common_fold_and_seed(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import re
 import shutil
@@ -12,28 +11,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import paper_study
 import pytest
 
 from fusekit.errors import DataError
+from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.browser import MAX_CLIPS, MAX_POINTS, browser_data
 from fusekit.study.paper.report import write_study_report
 from fusekit.study.paper.results import Results, load_results
-from fusekit.study.paper.shares import delta_wa
 from fusekit.study.table import attention_of, of_clip
-
-_spec = importlib.util.spec_from_file_location("paper_study", Path(__file__).with_name("paper_study.py"))
-assert _spec is not None
-assert _spec.loader is not None
-paper_study = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(paper_study)
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
-# The first head spans rows, the second columns; keys are not in the order of the texts; one is missing.
+# One head spans rows, one columns; a body has a head that stays; keys are not in the order of the texts, and
+# one is missing.
 TABLE = """<table class="paper-table"><caption>Table 1</caption><thead>
 <tr><th rowspan="2">model</th><th colspan="2">CCC</th></tr><tr><th>valence</th><th>arousal</th></tr></thead>
-<tbody><tr><th>b</th><td data-sort="10">ten</td><td>0.5</td></tr>
+<tbody><tr class="paper-section"><th colspan="3">S</th></tr><tr><th>b</th><td data-sort="10">ten</td><td>0.5</td></tr>
 <tr><th>a</th><td data-sort="9">nine</td><td>−0.1</td></tr>
 <tr><th>c</th><td data-sort="">–</td><td>0.25</td></tr></tbody></table>"""
 
@@ -193,11 +188,11 @@ addEventListener("load", async () => {
   const row = (i) => Array.from(el("values").rows[i].cells, (c) => c.textContent);
   const press = (key, shiftKey) =>
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true }));
-  const before = row(8).join();
+  const before = row(9).join();
   scrub.value = 20;
   scrub.dispatchEvent(new Event("input"));
-  Object.assign(seen, { now: el("now").textContent, truth: row(1).slice(1, 3), changed: row(8).join() !== before });
-  seen.model = row(8)[0];
+  Object.assign(seen, { now: el("now").textContent, truth: row(1).slice(1, 3), model: row(9)[0] });
+  seen.changed = row(9).join() !== before;
   press("ArrowRight", false);
   press("ArrowLeft", true);
   Object.assign(seen, { scrub: scrub.value, picture: text("#seen figcaption") });
@@ -251,7 +246,7 @@ def test_in_a_browser(tmp_path: Path, size: str) -> None:
     assert seen.pop("red") == pytest.approx(255 * (3 / 20 - 0.9 + 1) / 2, abs=4)
     assert seen == {
         "heads": 3,
-        "orders": ["bac", "abc", "bac", "abc", "acb"],
+        "orders": ["Sbac", "Sabc", "Sbac", "Sabc", "Sacb"],
         "sorted": [None, None, "ascending"],
         "now": "6.40 s, step 21 of 70",
         "truth": truth,

@@ -10,9 +10,9 @@ import numpy as np
 
 from fusekit.engine.metrics import scores
 from fusekit.errors import FusekitError
+from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.pictures import Frames, to_rgb
 from fusekit.study.paper.results import Results, Scored
-from fusekit.study.paper.shares import delta_wa
 from fusekit.study.report_traces import packed_bytes, packed_floats
 from fusekit.study.table import Table, attention_of, clips_of, modalities_of, of_clip
 

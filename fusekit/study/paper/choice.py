@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.results import Results, Scored
 from fusekit.study.table import Table, attention_of, clips_of, modalities_of, of_clip
 
@@ -88,10 +89,21 @@ def concatenating(results: Results) -> str:
     raise MissingModelsError("no model that joins modalities without a gate has a finished run")
 
 
-def first_gate(table: Table) -> tuple[str, np.ndarray]:
-    """Name of the first modality with a gate, and its gate `(n,)`."""
-    name = modalities_of(table, "gate_")[0]
-    return name, table[f"gate_{name}"]
+def mean_spread(rows: Table) -> float:
+    """Mean spread of attention over a table's steps, percent; NaN without two states at any step."""
+    attention = attention_of(rows)
+    spread = np.array([np.nan]) if attention is None else delta_wa(attention)
+    return float(np.nanmean(spread)) if np.isfinite(spread).any() else float("nan")
+
+
+def gate_spread(rows: Table) -> float:
+    """Standard deviation of the first modality's gate, where all modalities are present; NaN: nowhere."""
+    names = modalities_of(rows, "gate_")
+    gate = rows[f"gate_{names[0]}"]
+    for name in names:
+        # The gate of an absent modality is 0: that was not the gate's choice.
+        gate = np.where(rows[f"present_{name}"] > 0, gate, np.nan)
+    return float(np.nanstd(gate)) if np.isfinite(gate).any() else float("nan")
 
 
 def ranked(table: Table, value: Callable[[Table], float]) -> list[str]:
@@ -104,8 +116,3 @@ def excerpt(rows: Table, seconds: float = LONGEST_S) -> Table:
     """The first `seconds` of a clip's rows."""
     early = rows["time_s"] - rows["time_s"][0] <= seconds
     return {name: values[early] for name, values in rows.items()}
-
-
-def same_rows(a: Table, b: Table) -> bool:
-    """Whether two tables are of the same steps of the same clips, in the same order."""
-    return np.array_equal(a["clip"], b["clip"]) and np.allclose(a["time_s"], b["time_s"], atol=1e-3)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fusekit.errors import RunError
 from fusekit.recipe.schema import Recipe
 from fusekit.runs.files import read_json, write_json
 from fusekit.study.canvas import canvas
@@ -84,8 +85,8 @@ def draw_study(
         try:
             captions[str(number)] = {"title": title, "caption": draw[number](*paths)}
             drawn += paths
-        except MissingModelsError as error:
-            missing.append(f"Figure {number} ({title.lower()}) is left out: {error}.")
+        except (MissingModelsError, RunError) as error:
+            missing.append(f"Figure {number} ({title.lower()}) is left out: {str(error).rstrip('.')}.")
             for path in paths:
                 path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,20 +11,21 @@ import numpy as np
 
 from fusekit.engine.metrics import scores
 from fusekit.study.canvas import DIM_COLOURS, TRUTH, canvas
+from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.choice import (
     LONGEST_S,
     Chosen,
     concatenating,
     excerpt,
-    first_gate,
+    gate_spread,
     gated,
+    mean_spread,
     ranked,
     sequence_pairs,
     together,
 )
 from fusekit.study.paper.pictures import Frames, draw_strip
 from fusekit.study.paper.results import Results
-from fusekit.study.paper.shares import delta_wa
 from fusekit.study.table import Table, attention_of, clips_of, modalities_of, of_clip
 from fusekit.study.trace_figures import draw_attention, draw_gate
 
@@ -91,7 +92,7 @@ def draw_gating(results: Results, frames: Frames | None, *paths: Path) -> str:
     pair = (concatenating(results), gated(results))
     chosen = together(results, pair)
     table = chosen.runs[pair[1]].table
-    order = ranked(table, lambda rows: float(np.nanstd(first_gate(rows)[1])))
+    order = ranked(table, gate_spread)
     clips = {"gate varies most": order[0]} | ({"gate varies least": order[-1]} if len(order) > 1 else {})
     modalities = next(m.modalities for m in results.models if m.name == pair[1])
     weighs = attention_of(table) is not None
@@ -175,13 +176,6 @@ def compare(axis: Axes, dim: str, models: dict[str, Table], colour: int) -> None
         )
     axis.set_ylim(*_limits([rows[dim] for rows in models.values()]))
     axis.margins(x=0)
-
-
-def mean_spread(rows: Table) -> float:
-    """Mean spread of attention over a table's steps, percent; NaN without two states at any step."""
-    attention = attention_of(rows)
-    spread = np.array([np.nan]) if attention is None else delta_wa(attention)
-    return float(np.nanmean(spread)) if np.isfinite(spread).any() else float("nan")
 
 
 def _together(axes: list[Axes], rows: dict[str, Table], dims: Sequence[str], pair: tuple[str, str]) -> None:

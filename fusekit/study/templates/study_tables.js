@@ -36,7 +36,7 @@
   }
 
   function sort(body, column, down) {
-    const rows = Array.from(body.rows, (row) => ({ row, key: keyOf(row, column) }));
+    const rows = Array.from(body.rows).filter((row) => !isHead(row)).map((row) => ({ row, key: keyOf(row, column) }));
     rows.sort((a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null);
       return (down ? -1 : 1) * compare(a.key, b.key);
@@ -44,9 +44,12 @@
     body.append(...rows.map(({ row }) => row));
   }
 
-  // A body whose cells span rows has an order of its own.
+  // A row of one wide cell is the head of its body: it stays where it is. Other cells that span make an order
+  // of their own, which is left alone.
+  const isHead = (row) => row.cells.length === 1 && row.cells[0].colSpan > 1;
+  const isPlain = (row) => Array.from(row.cells).every((cell) => cell.rowSpan === 1 && cell.colSpan === 1);
   const sortable = (table) => Array.from(table.tBodies).every((body) =>
-    Array.from(body.rows).every((row) => Array.from(row.cells).every((c) => c.rowSpan === 1 && c.colSpan === 1)));
+    Array.from(body.rows).every((row) => isHead(row) || isPlain(row)));
 
   for (const table of document.querySelectorAll("table.paper-table")) {
     if (!sortable(table)) continue;
