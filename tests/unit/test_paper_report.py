@@ -28,7 +28,8 @@ BROWSER = next(
 # one is missing.
 TABLE = """<table class="paper-table"><caption>Table 1</caption><thead>
 <tr><th rowspan="2">model</th><th colspan="2">CCC</th></tr><tr><th>valence</th><th>arousal</th></tr></thead>
-<tbody><tr class="paper-section"><th colspan="3">S</th></tr><tr><th>b</th><td data-sort="10">ten</td><td>0.5</td></tr>
+<tbody><tr class="paper-section"><th colspan="3">S</th></tr>
+<tr><th>b</th><td data-sort="10">ten</td><td>0.5</td></tr>
 <tr><th>a</th><td data-sort="9">nine</td><td>−0.1</td></tr>
 <tr><th>c</th><td data-sort="">–</td><td>0.25</td></tr></tbody></table>"""
 

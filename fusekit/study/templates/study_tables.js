@@ -70,11 +70,5 @@
         act();
       });
     }
-    // Heads of one column over several rows stick below each other.
-    let top = 0;
-    for (const row of table.tHead ? table.tHead.rows : []) {
-      for (const cell of row.cells) cell.style.top = top + "px";
-      top += row.getBoundingClientRect().height;
-    }
   }
 })();
