@@ -77,6 +77,7 @@ def is_whole(path: Path) -> bool:
     return data[:5] == b"%PDF-" and data.rstrip().endswith(b"%%EOF")
 
 
+@pytest.mark.slow
 def test_all_figures_in_two_formats_with_captions(study: Results, tmp_path: Path) -> None:
     face = np.random.default_rng(0).uniform(-1, 1, (2, 3, 16, 16))
     triples = {"face": (face, face, face)}
@@ -200,6 +201,7 @@ def test_runs_are_chosen_by_the_first_common_fold_and_seed(tmp_path: Path) -> No
         choice.together(results, ("Vi-De", "Nothing"))
 
 
+@pytest.mark.slow
 def test_clips_too_short_for_any_attention_are_drawn(tmp_path: Path) -> None:
     results = load_results(paper_study.write_study(tmp_path / "s", folds=1, subjects=1, steps=2))
     paths = draw_study(results, tmp_path / "f", frames)

@@ -31,7 +31,7 @@ TABLE = """<table class="paper-table"><caption>Table 1</caption><thead>
 <tbody><tr class="paper-section"><th colspan="3">S</th></tr>
 <tr><th>b</th><td data-sort="10">ten</td><td>0.5</td></tr>
 <tr><th>a</th><td data-sort="9">nine</td><td>−0.1</td></tr>
-<tr><th>c</th><td data-sort="">–</td><td>0.25</td></tr></tbody></table>"""
+<tr><th>c</th><td>-</td><td>0.25</td></tr></tbody></table>"""
 
 
 def frames(clip: str, modality: str, times: np.ndarray) -> np.ndarray | None:

@@ -81,7 +81,7 @@ def draw_delta_shares(results: Results, *paths: Path) -> str:
         Block(name, base, ranked(results.of(name)[0].table, mean_spread)[0], attention_spread, keeps)
         for base, name in sequence_pairs(results)
     ]
-    return _draw(results, blocks, DELTA, "the clip with the largest mean Δ^Wa", paths)
+    return _draw(results, blocks, DELTA, "the clip with the largest mean ΔWa", paths)
 
 
 def draw_gate_shares(results: Results, *paths: Path) -> str:

@@ -77,8 +77,8 @@ def draw_sequence(results: Results, frames: Frames | None, *paths: Path) -> str:
             part.align_ylabels()
             said.append(f"{pair[1]}: {_where(chosen, clip)}")
         how = (
-            f"{results.corpus}. {'; '.join(said)}. The clip with the largest mean Δ^Wa, at most "
-            f"{LONGEST_S:g} s; below, the states read at its largest and its smallest Δ^Wa. {SCALE}"
+            f"{results.corpus}. {'; '.join(said)}. The clip with the largest mean ΔWa, at most "
+            f"{LONGEST_S:g} s; below, the states read at its largest and its smallest ΔWa. {SCALE}"
         )
         return finish(figure, how, save, paths)
 

@@ -103,7 +103,7 @@
     const gates = [...new Set(Object.values(models).flatMap((m) => Object.keys(m.gates)))];
     const attentive = Object.values(models).some((m) => m.memory);
     const head = ["", ...browser.dims, ...browser.dims.map((d) => `CCC ${d}`), ...gates.map((m) => `gate ${m}`)];
-    if (attentive) head.push("Δ^Wa [%]", "attention, old to new");
+    if (attentive) head.push("ΔWa [%]", "attention, old to new");
     const rows = [{ cells: ["truth", ...truth.map((v) => number(v[t]))], name: "truth" }];
     for (const [index, own] of Object.entries(models)) {
       const cells = [browser.models[index], ...own.prediction.map((v) => number(v[t]))];

@@ -25,7 +25,7 @@
     const cell = row.cells[column];
     if (!cell) return null;
     const text = (cell.dataset.sort ?? cell.textContent).trim();
-    if (text === "" || text === "–" || text.toLowerCase() === "nan") return null;
+    if (["", "-", "–", "nan"].includes(text.toLowerCase())) return null;
     const number = Number(text.replace("−", "-").replace(/[%,]/g, ""));
     return Number.isNaN(number) ? text : number;
   }
