@@ -30,7 +30,7 @@ def write_study_report(
         results: the study.
         tables_html: elements `<table class="paper-table">`, put in as they are: whoever made them escaped
             what they say. A cell's `data-sort` is what it sorts by, else its text.
-        notes: sentences about how it was made and what is missing; what figures left out is added.
+        notes: sentences about how it was made and what is missing; what `draw_study` left out is added.
         frames: pictures of a clip at given times, for the clip browser.
 
     Raises:
@@ -58,7 +58,7 @@ def write_study_report(
         curves=bool(curves["runs"]),
         clips=bool(browser["clips"]),
         clips_note=_clips_note(browser),
-        notes=[*notes, *captions.get("left_out", [])],
+        notes=list(dict.fromkeys([*notes, *captions.get("left_out", [])])),
     )
     path = results.folder / "report.html"
     write_bytes(path, page.encode())

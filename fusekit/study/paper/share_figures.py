@@ -123,14 +123,17 @@ def _draw(results: Results, blocks: Sequence[Block], words: str, how: str, paths
             _panels(below, results, block, words)
         first = results.of(blocks[0].name)[0]
         clips = ", ".join(f"{b.name}: clip {b.clip}" for b in blocks)
-        seeds = complete_seeds(results, blocks[0].name)
-        pooled = f"mean over {len(seeds)} seeds, each a dot" if len(seeds) > 1 else f"seed {seeds[0]}"
+        pooled = "; ".join(f"{b.name}: {_seeds(complete_seeds(results, b.name))}" for b in blocks)
         caption = (
             f"{results.corpus}. Example of fold {first.fold}, seed {first.seed}, {clips}: {how}; at most "
             f"{LONGEST_S:g} s. {SCALE} Below: share of all test steps, and the scores there as in the "
-            f"tables (scale -1..1), {pooled}; below {100 * LEAST_SHARE:g} % no score."
+            f"tables (scale -1..1; {pooled}); below {100 * LEAST_SHARE:g} % no score."
         )
         return finish(figure, caption, save, paths)
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"mean over {len(seeds)} seeds, each a dot" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def _example(part: SubFigure, results: Results, block: Block) -> None:
