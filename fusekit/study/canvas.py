@@ -40,7 +40,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def canvas(width: float, height: float) -> Iterator[tuple[Figure, Callable[[Path], Path]]]:
-    """`with canvas(w, h) as (figure, save)`, inches; `save(path)` writes a PNG at 150 dpi in one go.
+    """`with canvas(w, h) as (figure, save)`, inches; `save(path)` writes a PNG (150 dpi) or PDF in one go.
 
     The caller's matplotlib settings and figures are left as they are.
     """
@@ -54,7 +54,11 @@ def canvas(width: float, height: float) -> Iterator[tuple[Figure, Callable[[Path
 
         def save(path: Path) -> Path:
             data = io.BytesIO()
-            figure.savefig(data, format="png", dpi=150, facecolor="white")
+            form = path.suffix.removeprefix(".").lower()
+            # A date would make two drawings of the same table differ.
+            dateless = {"CreationDate": None} if form == "pdf" else {}
+            figure.savefig(data, format=form, dpi=150, facecolor="white", metadata=dateless)
+            figure.set_layout_engine("none")  # it is laid out now; a second format must not differ, nor wait
             write_bytes(path, data.getvalue())
             return path
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from fusekit.errors import RunError
 from fusekit.study.figures import predictions_path
+from fusekit.study.page import render
 from fusekit.study.report_traces import trace_data
 from fusekit.study.table import read_table, write_bytes
 
@@ -75,31 +76,11 @@ def write_report(run_dir: Path) -> Path:
 
 def _render(*, traces: dict[str, Any], **values: Any) -> str:
     import plotly.offline
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("fusekit.study", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def own(name: str) -> Markup:
-        assert environment.loader is not None
-        return Markup(environment.loader.get_source(environment, name)[0])
-
-    # In a script element only "</" could end it early; JSON may write the slash escaped.
-    data = Markup(json.dumps(traces, allow_nan=False).replace("</", "<\\/"))
-    return environment.get_template("report.html.j2").render(
-        css=own("report.css"),
-        script=own("report.js"),
-        plotly=Markup(plotly.offline.get_plotlyjs()) if traces["clips"] else "",
-        data=data,
-        traces=traces,
-        **values,
-    )
+    plotly_js = Markup(plotly.offline.get_plotlyjs()) if traces["clips"] else ""
+    inside = {"css": ("report.css",), "script": ("report.js",)}
+    return render("report.html.j2", traces, inside=inside, plotly=plotly_js, traces=traces, **values)
 
 
 def _parts(metrics: Mapping[str, Any]) -> list[str]:

@@ -69,20 +69,22 @@ def _clip(rows: Table, clip: str, dims: list[str], gates: list[str]) -> dict[str
     return {
         "label": f"{clip} ({', '.join(details)})" if details else clip,
         "scores": "CCC of this clip: " + ", ".join(own),
-        "time": _floats(rows["time_s"]),
-        "truth": [_floats(rows[f"{dim}_true"]) for dim in dims],
-        "prediction": [_floats(rows[dim]) for dim in dims],
-        "gates": [_floats(rows[f"gate_{m}"]) for m in gates],
+        "time": packed_floats(rows["time_s"]),
+        "truth": [packed_floats(rows[f"{dim}_true"]) for dim in dims],
+        "prediction": [packed_floats(rows[dim]) for dim in dims],
+        "gates": [packed_floats(rows[f"gate_{m}"]) for m in gates],
         "bands": bands,
-        "attention": "" if attention is None else _bytes(attention.T),
+        "attention": "" if attention is None else packed_bytes(attention.T),
         "thinned": every > 1,
     }
 
 
-def _floats(values: np.ndarray) -> str:
+def packed_floats(values: np.ndarray) -> str:
+    """Numbers -> base64 of little-endian float32."""
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode()
 
 
-def _bytes(weights: np.ndarray) -> str:
+def packed_bytes(weights: np.ndarray) -> str:
+    """Weights 0..1 -> base64 of bytes, 255 for weight 1."""
     scaled = np.clip(np.round(np.nan_to_num(weights) * 255), 0, 255).astype(np.uint8)
     return base64.b64encode(np.ascontiguousarray(scaled).tobytes()).decode()

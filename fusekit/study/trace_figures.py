@@ -15,7 +15,7 @@ from fusekit.study.table import Table, attention_of, dims_of, modalities_of, of_
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def traces(table: Table, clip: str, path: Path) -> Path:
@@ -39,11 +39,11 @@ def traces(table: Table, clip: str, path: Path) -> Path:
         for k, dim in enumerate(dims):
             _trace(axes.pop(0), rows, dim, DIM_COLOURS[k % len(DIM_COLOURS)])
         if gates:
-            _gate(axes.pop(0), rows, gates)
+            draw_gate(axes.pop(0), rows, gates)
         if bands:
             _draw_bands(axes.pop(0), bands)
         if attention is not None:
-            _attention(figure, axes.pop(0), time, attention)
+            draw_attention(figure, axes.pop(0), time, attention)
         last.set_xlabel("time [s]")
         last.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
         figure.suptitle(clip, x=0.01, ha="left", fontsize=12, fontweight="bold")
@@ -97,7 +97,8 @@ def _trace(axis: Axes, rows: Table, dim: str, colour: str) -> None:
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, borderaxespad=0)
 
 
-def _gate(axis: Axes, rows: Table, gates: list[str]) -> None:
+def draw_gate(axis: Axes, rows: Table, gates: list[str]) -> None:
+    """One clip's gates over time, 0..1: stacked where they sum to one, else a line per modality."""
     time, values = rows["time_s"], np.stack([rows[f"gate_{m}"] for m in gates])
     colours = [MODALITY_COLOURS[i % len(MODALITY_COLOURS)] for i in range(len(gates))]
     if np.allclose(np.nansum(values, 0), 1, atol=1e-3):
@@ -127,7 +128,8 @@ def _draw_bands(axis: Axes, bands: dict[str, list[Stretch]]) -> None:
     )
 
 
-def _attention(figure: Figure, axis: Axes, time: np.ndarray, attention: np.ndarray) -> None:
+def draw_attention(figure: Figure | SubFigure, axis: Axes, time: np.ndarray, attention: np.ndarray) -> None:
+    """Weights `(n, memory)` over time `(n,)` in seconds as a heat map with its scale, newest state on top."""
     memory = attention.shape[1]
     edges = np.append(time, time[-1] + (np.median(np.diff(time)) if len(time) > 1 else 1.0))
     mesh = axis.pcolormesh(edges, np.arange(memory + 1), attention.T, cmap="viridis", vmin=0, rasterized=True)
