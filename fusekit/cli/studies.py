@@ -81,7 +81,8 @@ def study(
             say = partial(typer.echo, err=True)
             for table in finish(folder, planned, registry, device=device.value, printed=paper, say=say):
                 print_table(table)
-            typer.echo(f"tables: {folder / 'tables'}")
+            for what in ("tables", "figures", "report.html"):
+                typer.echo(f"{what.removesuffix('.html')}: {folder / what}")
     if outcome.faults:
         raise RunError(_failed(outcome, len(planned)))
 

@@ -244,10 +244,20 @@ def _kinds(clips: Sequence[ClipSteps]) -> set[str]:
     }
 
 
-def draw_denoising(run: Run, clips: Sequence[ClipSteps], examples: int = 5) -> None:
+def draw_denoising(run: Run, clips: Sequence[ClipSteps]) -> None:
     """`figures/denoising.png`: degraded, denoised and clean validation inputs, for encoders that decode."""
     from fusekit.study.figures import denoising_triples
 
+    triples = denoising_examples(run, clips)
+    if triples:
+        denoising_triples(triples, run.folder / "figures" / "denoising.png")
+
+
+def denoising_examples(
+    run: Run, clips: Sequence[ClipSteps], examples: int = 5
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """`{modality: (degraded, denoised, clean)}`, each `(n, C, H, W)` in -1..1, drawn by a fixed seed; of
+    modalities whose encoder decodes and whose inputs are degraded."""
     triples: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     for column, m in enumerate(run.model.names):
         encoder = run.model.branches[m].encoder
@@ -276,5 +286,4 @@ def draw_denoising(run: Run, clips: Sequence[ClipSteps], examples: int = 5) -> N
             x = degraded.to(run.runtime.device)
             cleaned = encoder.decode(encoder.encode(x)).float().cpu()
         triples[m] = (degraded.numpy(), cleaned.numpy(), clean.numpy())
-    if triples:
-        denoising_triples(triples, run.folder / "figures" / "denoising.png")
+    return triples

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fusekit import build
 from fusekit.recipe.load import load
 from fusekit.registry import Registry
 from fusekit.runs.files import write_json
 from fusekit.study.jobs.plan import Job
 from fusekit.study.paper.complexity import measure
-from fusekit.study.paper.exports import write_tables
+from fusekit.study.paper.exports import to_html, write_tables
+from fusekit.study.paper.figures import draw_study
 from fusekit.study.paper.layout import PaperTable
+from fusekit.study.paper.report import write_study_report
 from fusekit.study.paper.results import load_results
+from fusekit.study.paper.seen import RunFrames, draw_denoised
 
 Say = Callable[[str], None]
 
@@ -35,10 +39,20 @@ def finish(
         RunError: no run is finished, or a file of one is damaged.
     """
     results = load_results(folder)
+    recipes = {job.model: load(job.recipe, job.changes) for job in reversed(jobs)}
+    recipes = {model.name: recipes[model.name] for model in results.models}
     if not (folder / "complexity.json").is_file():
         say("clocking the models")
-        recipes = {job.model: load(job.recipe, job.changes) for job in reversed(jobs)}
-        names = [model.name for model in results.models]
-        write_json(folder / "complexity.json", measure({n: recipes[n] for n in names}, registry, device))
+        write_json(folder / "complexity.json", measure(recipes, registry, device))
     say("tables")
-    return write_tables(results, folder, printed)
+    tables = write_tables(results, folder, printed)
+    say("figures")
+    frames = RunFrames(results, registry)
+    draw_denoised(results, registry, device)
+    # The paper's figures 1 and 2 show its fused model; another study's, the one with most modalities.
+    shown = max(recipes, key=lambda name: (name == "AVi-GaS", len(recipes[name].modalities)))
+    parts = build.check(recipes[shown], registry).parts
+    draw_study(results, folder / "figures", frames, (parts, recipes[shown]))
+    say("report")
+    write_study_report(results, [to_html(table) for table in tables], [], frames)
+    return tables
