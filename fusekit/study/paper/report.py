@@ -70,7 +70,7 @@ def _facts(results: Results) -> list[str]:
     planned = finished + len(results.missing())
     return [
         f"{len(results.models)} models",
-        f"{len(results.folds)} folds",
+        f"{len(results.folds)} folds" if len(results.folds) != 1 else f"fold {results.folds[0]}",
         f"{len(results.seeds)} seeds" if len(results.seeds) != 1 else f"seed {results.seeds[0]}",
         f"{finished} of {planned} runs finished",
     ]
