@@ -62,6 +62,28 @@ def test_a_study_interrupted_and_begun_again_repeats_nothing(study: Any) -> None
     splits = [json.loads(Path(f"out/runs/{m}-f0-s0/splits.json").read_text()) for m in ("vi-des", "avi-gas")]
     assert splits[0] == splits[1]
 
+    out = Path("out")
+    assert json.loads((out / "complexity.json").read_text()).keys() == {"Vi-DeS", "Au-DeS", "AVi-GaS"}
+    assert {p.name for p in (out / "tables").glob("*.csv")} >= {
+        "table01-02.csv",
+        "table11.csv",
+        "table12-13.csv",
+    }
+    drawn = json.loads((out / "figures" / "captions.json").read_text())
+    assert set(drawn["figures"]) == {
+        "1",
+        "2",
+        "4",
+        "7",
+        "8",
+    }  # the others show De or CaS, which this study has not
+    assert all(
+        (out / "figures" / f"figure{n}.{kind}").is_file() for n in drawn["figures"] for kind in ("png", "pdf")
+    )
+    report = (out / "report.html").read_text()
+    assert "data:image/" in report
+    assert "Figure 3 (" in report  # and why it is not there
+
     again = study.process(*words)
     _, stderr = again.communicate(timeout=120)
     assert again.returncode == 0, stderr
