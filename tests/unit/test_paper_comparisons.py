@@ -11,11 +11,11 @@ import pytest
 from paper_study import DIMS, write_study
 
 from fusekit.errors import RunError
+from fusekit.study.paper.comparison_tables import comparison_tables
 from fusekit.study.paper.comparisons import (
     LATE,
     Ordering,
     best_single,
-    comparison_tables,
     model_overview,
     orderings,
 )
@@ -211,3 +211,14 @@ def test_bootstrap_of_several_runs_averages_their_scores() -> None:
     assert pair.value == pytest.approx(together.value - one_by_one[0].value)
     same = paired_bootstrap(runs, runs[::-1], target, known, subject, draws=100)
     assert (same.value, same.low, same.high) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_scores_with_states_handled_otherwise(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    change_metrics(study, "AVi-GaS", also={"test_carry": {"ccc": {"mean": 0.25}}})
+    overview = {score.name: score for score in model_overview(load_results(study), draws=DRAWS)}
+    assert overview["AVi-GaS"].other_states == pytest.approx([0.25])
+    assert overview["Vi"].other_states is None
+    table, _ = comparison_tables(load_results(study), DRAWS)
+    assert table.cell("models", "AVi-GaS", "states otherwise CCC ↑").text == "0.250"
+    assert table.cell("models", "Vi", "states otherwise CCC ↑").text == ""

@@ -228,4 +228,4 @@ def test_a_study_of_other_models_has_no_tables_of_dashes(tmp_path: Path) -> None
         model["name"] = names[model["name"]]
     (folder / "study.json").write_text(json.dumps(plan))
     stems = [t.stem for t in paper_tables(load_results(folder), printed=True)]
-    assert stems == ["table11", "comparisons-models", "comparisons-orderings"]
+    assert stems == ["table11", "comparisons-models"]

@@ -6,7 +6,7 @@ test steps of the study, mean over the dimensions. Of several seeds the mean CCC
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,7 @@ import numpy as np
 
 from fusekit.engine.metrics import METRICS, scores
 from fusekit.study.paper.analyses import matched
-from fusekit.study.paper.layout import Cell, Column, PaperTable, Row, make_table, number_cell
-from fusekit.study.paper.protocol import Arrays, arrays, complete_seeds, over_seeds, protocol_notes
+from fusekit.study.paper.protocol import Arrays, arrays, complete_seeds
 from fusekit.study.paper.results import Results, Scored
 from fusekit.study.statistics import Interval, bootstrap, paired_bootstrap
 
@@ -42,12 +41,15 @@ class ModelScore:
         ccc, rmse: per fold, averaged over folds, `(S,)` one per seed; mean over the dimensions; scale -1..1.
         pooled: CCC over all folds together, subjects resampled; None for a baseline, of which only scores are
             on record.
+        other_states: as `ccc`, states handled in the other of the two ways (reset before every step's window,
+            or carried on through the clip), so that no ordering hangs on it; None where no run has it.
     """
 
     name: str
     ccc: np.ndarray
     rmse: np.ndarray
     pooled: Interval | None
+    other_states: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,6 @@ def orderings(results: Results, draws: int = 2000) -> list[Ordering]:
     return found
 
 
-def comparison_tables(results: Results, draws: int = 2000) -> tuple[PaperTable, PaperTable]:
-    """`model_overview` and `orderings` as tables, stems "comparisons-models" and "comparisons-orderings"."""
-    return _overview_table(results, draws), _orderings_table(results, draws)
-
-
 class _Pool:
     """Predictions of a study on the scale -1..1, fold below fold, steps in the order of one run of each."""
 
@@ -169,8 +166,14 @@ class _Pool:
 
 def _claims(results: Results) -> Iterator[tuple[str, str, str]]:
     names = [model.name for model in results.models]
-    variants = [name for name in names if name not in _PAPER_MODELS]
-    yield from (pair for pair in _PAIRS if pair[1] in names or pair[2] in names)
+    if {"Vi-DeS", "Au-DeS"} <= set(names):
+        names.append(LATE)
+    yield from (claim for claim in _all_claims(results, names) if {claim[1], claim[2]} <= set(names))
+
+
+def _all_claims(results: Results, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    variants = [name for name in names if name not in (*_PAPER_MODELS, LATE)]
+    yield from _PAIRS
     best = best_single(results)
     if best is not None:
         for fused in (*_PAPER_FUSIONS, LATE):
@@ -192,7 +195,19 @@ def _score(pool: _Pool, name: str, predictions: np.ndarray, draws: int) -> Model
         for metric in ("ccc", "rmse")
     )
     interval = bootstrap(predictions, steps.target, steps.known, steps.subject, draws=draws)
-    return ModelScore(name, ccc, rmse, interval)
+    return ModelScore(name, ccc, rmse, interval, _other_states(pool.results, name))
+
+
+def _other_states(results: Results, model: str) -> np.ndarray | None:
+    """`(S,)` mean CCC over folds by the way of handling states that is not the recipe's."""
+    also = [
+        [results.runs[model, fold, seed].metrics.get("also", {}) for fold in results.folds]
+        for seed in complete_seeds(results, model)
+    ]
+    parts = [[a.get("test_carry") or a.get("test_last") for a in seed] for seed in also]
+    if not parts or any(None in seed for seed in parts):
+        return None
+    return np.array([np.mean([_mean_of(part, "ccc") for part in seed]) for seed in parts])
 
 
 def _baselines(results: Results) -> list[ModelScore]:
@@ -219,72 +234,3 @@ def _mean_of(part: Mapping[str, Any] | None, metric: str) -> float:
     assert metric in METRICS
     value = (part or {}).get(metric, {}).get("mean")
     return float("nan") if value is None else float(value)
-
-
-def _overview_table(results: Results, draws: int) -> PaperTable:
-    columns = [
-        Column(("Model", ""), label=True),
-        Column(("mean of folds", "CCC ↑"), better="high"),
-        Column(("mean of folds", "RMSE ↓"), better="low"),
-        Column(("all folds together", "CCC ↑"), better="high"),
-        Column(("all folds together", "95 %: from")),
-        Column(("all folds together", "95 %: to")),
-    ]
-    rows = []
-    for score in model_overview(results, draws):
-        cells = [Cell(score.name)]
-        for values in (score.ccc, score.rmse):
-            mean, sd = over_seeds(values)
-            cells.append(number_cell(float(mean), float(sd)))
-        pooled = score.pooled
-        cells += [number_cell(x) for x in (pooled.value, pooled.low, pooled.high)] if pooled else [Cell()] * 3
-        rows.append(Row("models" if pooled else "baselines", tuple(cells)))
-    notes = [
-        *protocol_notes(results, [model.name for model in results.models]),
-        _how(draws),
-        "Late mean: of the predictions of Vi-DeS and Au-DeS. Ridge: on pooled pixels and mels, penalty "
-        "chosen on validation. Constant: the training labels' mean, which has no CCC. Of these two only the "
-        "scores of each fold are on record.",
-    ]
-    caption = f"CCC of the models, mean over the dimensions, beside simple ones, {results.corpus}."
-    return make_table((), "comparisons-models", caption, columns, rows, notes)
-
-
-def _orderings_table(results: Results, draws: int) -> PaperTable:
-    columns = [
-        Column(("First",), label=True),
-        Column(("against",), label=True),
-        Column(("Difference of CCC",)),
-        Column(("95 %: from",)),
-        Column(("95 %: to",)),
-        Column(("draws above 0, %",)),
-        Column(("subjects",)),
-        Column(("first is better",), label=True),
-    ]
-    rows = []
-    for claim in orderings(results, draws):
-        d = claim.difference
-        cells = [Cell()] * 5
-        if d is not None:
-            cells = [number_cell(x) for x in (d.value, d.low, d.high)]
-            cells += [number_cell(100 * d.above, digits=1), number_cell(d.subjects, digits=0)]
-        rows.append(Row(claim.question, (Cell(claim.first), Cell(claim.second), *cells, Cell(claim.holds))))
-    best = best_single(results)
-    notes = [
-        _how(draws),
-        "'first is better': yes or no where the interval excludes 0, else open; not corrected for the number "
-        "of comparisons.",
-        f"Best single modality: {best}, by the mean CCC on the VALIDATION clips over folds and seeds."
-        if best
-        else "No model of one modality has a complete seed and a validation CCC.",
-    ]
-    caption = f"Does each step help? Differences of CCC, mean over the dimensions, {results.corpus}."
-    return make_table((), "comparisons-orderings", caption, columns, rows, notes)
-
-
-def _how(draws: int) -> str:
-    return (
-        "All folds together: one CCC per dimension over all test steps of the study; of several seeds the "
-        f"mean of their CCC. Intervals: middle 95 % of {draws} draws of subjects with replacement, the same "
-        "draws for all seeds and both models."
-    )

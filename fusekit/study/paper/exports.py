@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fusekit.runs.files import read_json
-from fusekit.study.paper.comparisons import comparison_tables
+from fusekit.study.paper.comparison_tables import comparison_tables
 from fusekit.study.paper.layout import Cell, Column, PaperTable
 from fusekit.study.paper.results import Results
 from fusekit.study.paper.tables import AS_PRINTED, complexity, fusion, literature, single_modality
