@@ -46,7 +46,7 @@ def train(
             "--branches-from",
             metavar="RUN",
             help="Take the trained first stage of RUN instead of training it again; may be repeated: each "
-            "modality comes from the first RUN that has it.",
+            "modality comes from the first RUN that has it, one that none has is trained.",
         ),
     ] = None,
     plugin: Plugins = None,

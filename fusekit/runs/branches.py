@@ -36,23 +36,25 @@ def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
     }
 
 
-def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequence[Path]) -> None:
+def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequence[Path]) -> set[str]:
     """Load the branches that other runs' adversarial stages left, each modality from the first that has it.
 
+    Returns:
+        The modalities that were found; the others have to be trained.
+
     Raises:
-        RunError: no run has such a stage for a modality, it was trained on other clips or by other settings,
-            or its branch does not fit.
+        RunError: no run has such a stage for any modality; it was trained on other clips or by other
+            settings, or its branch does not fit.
     """
     paths = {run: _finished(run) for run in runs}
     theirs = {run: load_recipe(run / "recipe.yaml") for run in runs}
-    for m in model.names:
-        run = next((run for run in runs if m in theirs[run].modalities), None)
+    found = {m: next((run for run in runs if m in theirs[run].modalities), None) for m in model.names}
+    if not any(found.values()):
+        named = ", ".join(f"'{run}'" for run in runs)
+        raise RunError(f"no run of {named} has any of the modalities {', '.join(model.names)}.")
+    for m, run in found.items():
         if run is None:
-            named = ", ".join(f"'{run}'" for run in runs)
-            raise RunError(
-                f"no run of {named} has a modality {m}: name one more with --branches-from, or train the "
-                "stage here."
-            )
+            continue
         _same_clips(run, split)
         mine, other = branch_settings(recipe, m), branch_settings(theirs[run], m)
         differing = [what for what in mine if mine[what] != other[what]]
@@ -67,6 +69,7 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequen
             without_prefix(f"model.branches.{m}", tensors),
             f"{paths[run]} for modality {m}",
         )
+    return {m for m, run in found.items() if run is not None}
 
 
 def remembered(run_dir: Path) -> list[Path]:

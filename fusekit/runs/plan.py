@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -35,11 +35,18 @@ from fusekit.runs.data import Data
 
 
 def plan(
-    recipe: Recipe, registry: Registry, model: Model, data: Data, runtime: Runtime, progress: BarProgress
+    recipe: Recipe,
+    registry: Registry,
+    model: Model,
+    data: Data,
+    runtime: Runtime,
+    progress: BarProgress,
+    taken: Collection[str] = (),
 ) -> list[Phase]:
     """The recipe's stages as phases.
 
-    An adversarial stage has one per modality, a supervised stage one per window length.
+    An adversarial stage has one per modality, those `taken` from other runs apart; a supervised stage has one
+    per window length.
     """
     if recipe.target.shuffle:
         # Validation labels too: the best epoch chosen on true ones would let the truth in by the back door.
@@ -51,7 +58,7 @@ def plan(
         loss = build.build_loss(stage, registry)
         every, falls = stage.validate_every, stage.lr_schedule
         if stage.objective == "adversarial":
-            for m in model.names:
+            for m in (m for m in model.names if m not in taken):
                 make = partial(maker.adversarial, number, loss, m)
                 name = f"{stage.name} {m}"
                 phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))

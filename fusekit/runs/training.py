@@ -45,8 +45,9 @@ def train(
     Args:
         branches_from: runs whose trained adversarial stages are taken over, encoders, quadrant heads and
             projectors, instead of training that stage again (the paper trains it per modality, and fusion
-            after it); each modality from the first run that has it. Their training and validation clips must
-            be this run's, and their modalities and adversarial stages what this recipe says.
+            after it); each modality from the first run that has it, one that none has is trained. Their
+            training and validation clips must be this run's, and their modalities and adversarial stages what
+            this recipe says.
 
     Raises:
         FusekitError: anything the user can mend; nothing half-written is left.
@@ -74,11 +75,8 @@ def train(
         model = _fresh_model(recipe, registry, data.readers, runtime)
         if resume:
             branches_from = remembered(run_dir)
-        if branches_from:
-            take_branches(model, recipe, data.split, branches_from)
-        phases = plan(recipe, registry, model, data, runtime, progress)
-        if branches_from:
-            phases = [phase for phase in phases if phase.objective != "adversarial"]
+        taken = take_branches(model, recipe, data.split, branches_from) if branches_from else set()
+        phases = plan(recipe, registry, model, data, runtime, progress, taken)
         # Only now, when nothing of the recipe is left to refuse.
         if runtime.is_main:
             stack.enter_context(claimed(run_dir))

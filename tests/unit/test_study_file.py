@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_another_degradation_is_another_first_stage(file: Path, registry: Regist
     jobs: dict[str, Job] = {str(j): j for j in plan_jobs(study, file, Path("there"), registry)}
     assert jobs["Vi fold 0 seed 0"].branches == ()
     assert [Path(b).name for b in jobs["AVi-GaS fold 0 seed 0"].branches] == ["vi-de-f0-s0", "au-de-f0-s0"]
+
+
+def test_what_no_model_before_has_made_is_trained(file: Path, registry: Registry) -> None:
+    study, _ = load_study(file)
+    study = replace(study, models={name: study.models[name] for name in ("Vi-De", "AVi-GaS", "Au-De")})
+    jobs = {
+        str(j): [Path(b).name for b in j.branches] for j in plan_jobs(study, file, Path("there"), registry)
+    }
+    assert jobs["AVi-GaS fold 0 seed 0"] == ["vi-de-f0-s0"]
+    assert jobs["Au-De fold 0 seed 0"] == ["avi-gas-f0-s0"]
 
 
 def test_every_models_faults_are_told_at_once(file: Path, registry: Registry) -> None:

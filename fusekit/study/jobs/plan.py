@@ -45,7 +45,7 @@ def plan_jobs(study: Study, file: Path, folder: Path, registry: Registry) -> lis
     """All runs of a study, those first that others take their branches from.
 
     Of the models of one fold and seed, the first that has a modality made in one way trains it; every later
-    one whose modalities are all made so takes them over (the paper trains stage 1 per modality).
+    one takes it over (the paper trains stage 1 per modality).
 
     Raises:
         RecipeError: what is wrong with any model's recipe, all of it.
@@ -60,8 +60,9 @@ def plan_jobs(study: Study, file: Path, folder: Path, registry: Registry) -> lis
                 at = str(run_folder(folder, name, fold, seed))
                 made = [_made(recipe, m) for m in recipe.modalities]
                 found = [next((run for how, run in owners if how == mine), None) for mine in made]
-                alone = None in found or all(s.objective != "adversarial" for s in recipe.stages)
-                branches = () if alone else tuple(dict.fromkeys(run for run in found if run))
+                branches = tuple(dict.fromkeys(run for run in found if run))
+                if all(stage.objective != "adversarial" for stage in recipe.stages):
+                    branches = ()
                 owners += [(mine, at) for mine, run in zip(made, found, strict=True) if run is None]
                 jobs.append(Job(name, fold, seed, _source(model, file), changes, at, branches))
     return sorted(jobs, key=lambda job: bool(job.branches))  # stable: owners first, else in order
