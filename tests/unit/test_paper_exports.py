@@ -229,3 +229,14 @@ def test_a_study_of_other_models_has_no_tables_of_dashes(tmp_path: Path) -> None
     (folder / "study.json").write_text(json.dumps(plan))
     stems = [t.stem for t in paper_tables(load_results(folder), printed=True)]
     assert stems == ["table11", "comparisons-models"]
+
+
+def test_rows_of_models_that_a_study_has_not_are_left_out(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study", folds=1)
+    plan = json.loads((folder / "study.json").read_text())
+    plan["models"] = [m for m in plan["models"] if m["name"] in ("Au-De", "Au-DeS")]
+    (folder / "study.json").write_text(json.dumps(plan))
+    table = paper_tables(load_results(folder), printed=True)[0]
+    assert {row.cells[0].text for row in table.rows if "printed" not in row.section} == {"Au-De", "Au-DeS"}
+    assert {row.cells[0].text for row in table.rows if "printed" in row.section} >= {"Vi", "Vi-DeS"}
+    assert "Vi is not part of this study." in table.notes

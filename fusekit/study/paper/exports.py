@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from fusekit.runs.files import read_json
 from fusekit.study.paper.comparison_tables import comparison_tables
 from fusekit.study.paper.layout import Cell, Column, PaperTable
 from fusekit.study.paper.results import Results
-from fusekit.study.paper.tables import AS_PRINTED, complexity, fusion, literature, single_modality
+from fusekit.study.paper.tables import AS_PRINTED, EIGHT, complexity, fusion, literature, single_modality
 from fusekit.study.paper.threshold_tables import attention_fusion, attention_single, gate_fusion
 from fusekit.study.table import write_bytes
 
@@ -66,7 +67,14 @@ def paper_tables(results: Results, printed: bool = False) -> list[PaperTable]:
         literature(results),
         *comparison_tables(results),
     ]
-    return [table for table in tables if _is_ours(table)]
+    absent = set(EIGHT) - {model.name for model in results.models}
+    return [_without(table, absent) for table in tables if _is_ours(table)]
+
+
+def _without(table: PaperTable, models: Collection[str]) -> PaperTable:
+    """The table without our rows of these models, which its notes name; the paper's own stay."""
+    rows = (r for r in table.rows if r.section.startswith(AS_PRINTED) or r.cells[0].text not in models)
+    return replace(table, rows=tuple(rows))
 
 
 def _is_ours(table: PaperTable) -> bool:

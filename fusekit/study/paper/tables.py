@@ -18,6 +18,7 @@ from fusekit.study.paper.results import Results
 
 SINGLE = ("Vi", "Vi-De", "Vi-DeS", "Au", "Au-De", "Au-DeS")
 FUSION = ("Vi-DeS", "Au-DeS", "AVi-CaS", "AVi-GaS")
+EIGHT = (*SINGLE, "AVi-CaS", "AVi-GaS")
 LITERATURE = ("Vi-DeS", "Au-DeS", "AVi-GaS")
 
 OURS = "this study"
