@@ -95,7 +95,7 @@ def test_what_is_none_of_them() -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith(
         "fusekit: manifst: no manifest (.csv), recipe or corpus of that name. Did you mean 'manifest'?\n"
-        "  known: au-de, "
+        "  known: afew-va, au, "
     )
     result = run("no.csv")
     assert result.exit_code == 2

@@ -178,7 +178,7 @@ def test_a_missing_plugin_file() -> None:
 def test_an_unknown_component() -> None:
     first, second, _ = fault("show", "gmuu").splitlines()
     assert first == "fusekit: no component named 'gmuu'. Did you mean 'gmu'?"
-    assert second.startswith("  known: afc, boxes, ccc")
+    assert second.startswith("  known: afc, afew-va, boxes, ccc")
     assert fault("show", "gmu", "--kind", "loss").startswith(
         "fusekit: no loss named 'gmu'.\n  known: afc, ccc, mse\n"
     )

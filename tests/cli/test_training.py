@@ -24,7 +24,11 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespa
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "recipe.yaml").write_text(recipe.to_yaml())
 
-    def score(run: Path, *, final: bool, say: Any) -> dict[str, Any]:
+    def opened(folder: Path, device: str) -> SimpleNamespace:
+        parts = SimpleNamespace(test=("clip",))
+        return SimpleNamespace(at=(folder, device), split=lambda: parts)
+
+    def score(run: Any, *, final: bool, say: Any) -> dict[str, Any]:
         found.append(SimpleNamespace(what="assess", run=run, final=final))
         return {}
 
@@ -33,7 +37,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespa
     monkeypatch.setattr(plugins, "entry_points", lambda group: ())
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(runs, "open_run", lambda folder, registry, device: (folder, device))
+    monkeypatch.setattr(runs, "open_run", lambda folder, registry, device: opened(folder, device))
     monkeypatch.setattr(assess, "assess", score)
     monkeypatch.setattr(summary, "show_metrics", lambda metrics: None)
     return found
@@ -57,11 +61,19 @@ def test_a_run_is_trained_then_scored_without_the_test_labels(calls: list[Simple
         False,
         [],
     )
-    assert (scored.run, scored.final) == ((Path("out"), "cpu"), False)
+    assert (scored.run.at, scored.final) == ((Path("out"), "cpu"), False)
     assert result.stdout.splitlines() == [
         "report: out/report.html",
         "next: fusekit evaluate out --final   # reads the test labels, once",
     ]
+
+
+def test_without_a_test_part_there_is_nothing_final_to_read(
+    calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = SimpleNamespace(split=lambda: SimpleNamespace(test=()))
+    monkeypatch.setattr(runs, "open_run", lambda folder, registry, device: without)
+    assert run("train", "demo", "--run", "out").stdout == "report: out/report.html\n"
 
 
 def test_without_run_the_folder_tells_recipe_and_time(calls: list[SimpleNamespace]) -> None:
@@ -106,7 +118,7 @@ def test_evaluate_final_reads_the_test_labels(calls: list[SimpleNamespace]) -> N
     run("train", "demo", "--run", "out")
     calls.clear()
     assert run("evaluate", "out", "--final", "--device", "cpu").exit_code == 0
-    assert [(c.what, c.final, c.run) for c in calls] == [("assess", True, (Path("out"), "cpu"))]
+    assert [(c.what, c.final, c.run.at) for c in calls] == [("assess", True, (Path("out"), "cpu"))]
 
 
 def test_several_devices_share_one_folder(
@@ -121,7 +133,7 @@ def test_several_devices_share_one_folder(
     assert words[:4] == ["train", "demo", "--devices", "2"]
     assert words[4] == "--run"
     assert [c.what for c in calls] == ["assess"]
-    assert calls[0].run[0] == Path(words[5])
+    assert calls[0].run.at[0] == Path(words[5])
 
 
 def test_a_worker_trains_and_leaves_the_scoring_to_its_parent(
