@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fusekit.contracts import Source
@@ -164,6 +164,11 @@ def test_lookahead_is_exact(tmp_path: Path, edges: str, columns: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example(
+    pieces=[0],
+    seconds=3.203125,
+    options={"reference": "running", "edges": "reflect", "columns": 8, "hop": 512},
+)
 @given(
     pieces=st.lists(st.integers(0, 9000), min_size=1, max_size=12),
     seconds=st.floats(0.02, 3.5),

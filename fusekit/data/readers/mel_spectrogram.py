@@ -283,6 +283,8 @@ class LiveMel:
         centre = self._centre(time_s)
         db, peak, loud = (np.concatenate(part) for part in zip(*self._blocks, strict=True))
         past = max(0, min(centre - self.reader.left, self._next - 1) - self._first)
+        if self._over:  # a window that a mirror fills may look one column further back than its own first one
+            past = 0
         if centre - self.reader.left < self._first and self._first > 0:
             raise ValueError(
                 f"{time_s:.3f} s lies before a window already given; live times must not go back"
