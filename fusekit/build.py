@@ -5,7 +5,6 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -18,7 +17,7 @@ from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
-from fusekit.recipe.arguments import anchored, check_arguments, component_faults, given
+from fusekit.recipe.arguments import anchored, blamed, check_arguments, component_faults, given
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
@@ -131,23 +130,12 @@ def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> A
     try:
         return cls(*built, **given(component, cls))
     except RecipeError as error:
-        raise RecipeError(f"{_blamed(component, error)}: {error}") from error
+        raise RecipeError(f"{blamed(component, error)}: {error}") from error
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(
-            f"{_blamed(component, error)}: {component.name} cannot be made of these arguments: {error}. "
+            f"{blamed(component, error)}: {component.name} cannot be made of these arguments: {error}. "
             f"`fusekit show {component.name}` explains them."
         ) from error
-
-
-def _blamed(component: Component, error: Exception) -> str:
-    """Where the argument was set that a refusal names; else where the component and its overrides stand."""
-    if not component.path:
-        return component.name
-    words = set(re.findall(r"\w+", str(error)))
-    places = [where for key, where in component.marks.items() if key in words]
-    if not places:
-        places = [component.where, *(w for w in component.marks.values() if w.startswith("override"))]
-    return f"{', '.join(dict.fromkeys(places))}: {component.path}"
 
 
 def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:

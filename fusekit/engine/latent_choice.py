@@ -82,11 +82,12 @@ def latents_for(
     """
     steps = sum(map(len, clips))
     row_bytes = sum(2 * int(np.prod(b.encoder.out_shape)) for b in model.branches.values())
-    size, memory = steps * row_bytes, free_memory()
+    size, memory = steps * row_bytes, free_memory() // runtime.world
     if size <= memory and reads >= steps:  # nothing can be quicker
         say(f"{steps:,} steps, {gigabytes(size)} of latents in memory")
         return LatentCache(model, clips, runtime, progress=progress)
-    costs = Costs(steps, reads, row_bytes, *_tried(model, clips, runtime, folder), memory, free_disk(folder))
+    disk = free_disk(folder) // runtime.world  # every process keeps its own
+    costs = Costs(steps, reads, row_bytes, *_tried(model, clips, runtime, folder), memory, disk)
     place = costs.best()
     said = ", ".join(f"{p} {s:,.0f} s" for p, s in costs.seconds().items())
     say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,17 @@ def check_arguments(component: Component, cls: type) -> list[Fault]:
             message = f"missing; '{component.name}' cannot do without it"
             faults.append(Fault(component.where, f"{component.path}.{key}", message))
     return faults
+
+
+def blamed(component: Component, error: Exception) -> str:
+    """Where the argument was set that a refusal names; else where the component and its overrides stand."""
+    if not component.path:
+        return component.name
+    words = set(re.findall(r"\w+", str(error)))
+    places = [where for key, where in component.marks.items() if key in words]
+    if not places:
+        places = [component.where, *(w for w in component.marks.values() if w.startswith("override"))]
+    return f"{', '.join(dict.fromkeys(places))}: {component.path}"
 
 
 def given(component: Component, cls: type) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_pre
 from fusekit.errors import RunError
 from fusekit.nn.model import Model
 from fusekit.recipe.load import load as load_recipe
-from fusekit.recipe.schema import Modality, Recipe, Stage
+from fusekit.recipe.schema import Recipe
 from fusekit.runs.files import read_json
 
 
@@ -20,8 +20,8 @@ def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
 
     Branches of two runs may stand in for one another where this is equal, and the clips are the same.
     """
-    own: Modality = recipe.modalities[modality]
-    stages: list[Stage] = [s for s in recipe.stages if s.objective == "adversarial"]
+    own = recipe.modalities[modality]
+    stages = [s for s in recipe.stages if s.objective == "adversarial"]
     return {
         "reader": own.reader,
         "degradation": own.degradation,
@@ -37,7 +37,9 @@ def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
 
 
 def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequence[Path]) -> set[str]:
-    """Load the branches that other runs' adversarial stages left, each modality from the first that has it.
+    """Load the branches that other runs' adversarial stages left.
+
+    Each modality comes from the first run that has it, made as this recipe says.
 
     Returns:
         The modalities that were found; the others have to be trained.
@@ -48,28 +50,33 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequen
     """
     paths = {run: _finished(run) for run in runs}
     theirs = {run: load_recipe(run / "recipe.yaml") for run in runs}
-    found = {m: next((run for run in runs if m in theirs[run].modalities), None) for m in model.names}
-    if not any(found.values()):
-        named = ", ".join(f"'{run}'" for run in runs)
-        raise RunError(f"no run of {named} has any of the modalities {', '.join(model.names)}.")
-    for m, run in found.items():
-        if run is None:
+    taken = set()
+    for m in model.names:
+        having = [run for run in runs if m in theirs[run].modalities]
+        if not having:
             continue
+        differing = {run: _differing(recipe, theirs[run], m) for run in having}
+        run = next((run for run in having if not differing[run]), having[0])
         _same_clips(run, split)
-        mine, other = branch_settings(recipe, m), branch_settings(theirs[run], m)
-        differing = [what for what in mine if mine[what] != other[what]]
-        if differing:
+        if differing[run]:
             raise RunError(
-                f"the branch of {m} in '{run}' was made by another recipe: {', '.join(differing)} differ. "
-                "Use one that agrees, or train the stage here."
+                f"the branch of {m} in '{run}' was made by another recipe: {', '.join(differing[run])} "
+                "differ. Use one that agrees, or train the stage here."
             )
         tensors, _ = load_checkpoint(paths[run])
-        load_weights(
-            model.branches[m],
-            without_prefix(f"model.branches.{m}", tensors),
-            f"{paths[run]} for modality {m}",
-        )
-    return {m for m, run in found.items() if run is not None}
+        branch = without_prefix(f"model.branches.{m}", tensors)
+        load_weights(model.branches[m], branch, f"{paths[run]} for modality {m}")
+        taken.add(m)
+    if not taken:
+        named = ", ".join(f"'{run}'" for run in runs)
+        raise RunError(f"no run of {named} has any of the modalities {', '.join(model.names)}.")
+    return taken
+
+
+def _differing(mine: Recipe, theirs: Recipe, modality: str) -> list[str]:
+    """What two recipes say differently of how a modality's branch is made."""
+    one, other = branch_settings(mine, modality), branch_settings(theirs, modality)
+    return [what for what in one if one[what] != other[what]]
 
 
 def remembered(run_dir: Path) -> list[Path]:

@@ -87,6 +87,12 @@ def test_each_modality_comes_from_the_first_run_that_has_it(shop: Any, no_figure
         ]
         assert frozen
         assert all(torch.equal(taken[k], before[k]) for k in frozen)
+    # A run that made a modality in another way does not stand in front of one that agrees.
+    shop.train("modalities.voice=null", "fusion={name: none}", *epochs, "stages.latent.lr=0.001", run="odd")
+    again = shop.train(*epochs, "--branches-from", "odd", *given, run="again")
+    same, _ = load_checkpoint(again / "checkpoints" / "best.safetensors")
+    assert all(torch.equal(same[k], taken[k]) for k in taken)
+
     half = shop.train(*epochs, *given[:2], run="half")
     trained = {json.loads(line)["phase"] for line in (half / "metrics.jsonl").read_text().splitlines()}
     assert {phase for phase in trained if "latent" in phase} == {"latent face"}

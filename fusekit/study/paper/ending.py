@@ -8,7 +8,7 @@ from pathlib import Path
 from fusekit import build
 from fusekit.recipe.load import load
 from fusekit.registry import Registry
-from fusekit.runs.files import write_json
+from fusekit.runs.files import read_json, write_json
 from fusekit.study.jobs.plan import Job
 from fusekit.study.paper.complexity import measure
 from fusekit.study.paper.exports import to_html, write_tables
@@ -30,7 +30,9 @@ def finish(
     printed: bool = False,
     say: Say = lambda _: None,
 ) -> list[PaperTable]:
-    """Write `complexity.json` (once), `tables/`, `figures/` and `report.html` of a study; return its tables.
+    """Write `complexity.json`, `tables/`, `figures/` and `report.html` of a study; return its tables.
+
+    A model is clocked once, when it is new.
 
     Args:
         folder: of the study. jobs: its runs, finished or not. printed: the paper's rows beside ours.
@@ -41,9 +43,12 @@ def finish(
     results = load_results(folder)
     recipes = {job.model: load(job.recipe, job.changes) for job in reversed(jobs)}
     recipes = {model.name: recipes[model.name] for model in results.models}
-    if not (folder / "complexity.json").is_file():
+    path = folder / "complexity.json"
+    measured = read_json(path) if path.is_file() else {}
+    new = {name: recipe for name, recipe in recipes.items() if name not in measured}  # a study may grow
+    if new:
         say("clocking the models")
-        write_json(folder / "complexity.json", measure(recipes, registry, device))
+        write_json(path, measured | measure(new, registry, device))
     say("tables")
     tables = write_tables(results, folder, printed)
     say("figures")
