@@ -68,6 +68,7 @@ def check(
         modalities.split(",") if modalities else asked.modalities,
         dims.split(",") if dims else asked.dims,
         asked.media,
+        readers=asked.readers,
         subject_dependent=asked.subject_dependent,
     )
     if as_json:
@@ -80,6 +81,7 @@ def check(
         raise DataError(f"{target}: {len(found.rejected)} left out, and --strict allows none.")
 
 
+TRACKS = ("video", "audio")
 MEDIA = {"face": "video", "voice": "audio"}
 """The track that a modality of this name is read from, where no recipe names a reader."""
 
@@ -92,6 +94,7 @@ class _Target:
     modalities: list[str] = field(default_factory=lambda: list(MEDIA))
     dims: list[str] = field(default_factory=lambda: ["valence", "arousal"])
     media: dict[str, str] = field(default_factory=lambda: dict(MEDIA))
+    readers: dict[str, Any] = field(default_factory=dict)
     subject_dependent: bool = False
 
 
@@ -113,13 +116,21 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
             f"{target}: no manifest (.csv), recipe or corpus of that name.{nearest(target, known)}\n"
             f"  known: {', '.join(known)}"
         )
+    from fusekit.build import build_readers  # it brings torch, which manifests and corpora do not need
+
     recipe = load(target, changes, registry)
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
-    media = {}
-    for name, modality in recipe.modalities.items():
-        reader: Any = registry.load(registry.get("reader", modality.reader.name, modality.reader.where))
-        media[modality.source or name] = reader.medium
-    return _Target(corpus, list(media), list(recipe.target.dims), media, recipe.split.subject_dependent)
+    readers = {
+        recipe.modalities[m].source or m: reader for m, reader in build_readers(recipe, registry).items()
+    }
+    return _Target(
+        corpus,
+        list(readers),
+        list(recipe.target.dims),
+        {name: reader.medium for name, reader in readers.items()},
+        {name: reader for name, reader in readers.items() if reader.medium not in TRACKS},
+        recipe.split.subject_dependent,
+    )
 
 
 def _columns(manifest: Path) -> list[str]:

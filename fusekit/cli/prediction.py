@@ -13,7 +13,17 @@ from fusekit.cli.training import RunDir
 
 def predict(
     run: RunDir,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Video or sound files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Recordings: video, sound, or what a plugin reads.")
+    ],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="[MODALITY=]FILE",
+            help="A further file of the recording (an ECG, a transcript); may be given several times.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Table of all steps; .csv, .parquet or .json by its suffix."),
@@ -28,7 +38,7 @@ def predict(
     device: DeviceName = Device.AUTO,
     plugin: Plugins = None,
 ) -> None:
-    """Predict valence and arousal of video or sound files, step by step.
+    """Predict valence and arousal of your own recordings, step by step.
 
     A file without a face, or without sound, is predicted from what is left, and the table says so.
 
@@ -37,7 +47,17 @@ def predict(
       fusekit predict runs/demo-20260131-101500 interview.mp4
       fusekit predict runs/demo-20260131-101500 *.wav --out table.csv
       fusekit predict runs/demo-20260131-101500 interview.mp4 --plot traces.png --video marked.mp4
+      fusekit predict runs/four interview.mp4 --with ecg=interview.csv --with interview.srt
     """
     from fusekit.serve.predict import predict_files
 
-    predict_files(run, load_registry(plugin), files, out=out, plot=plot, video=video, device=device.value)
+    predict_files(
+        run,
+        load_registry(plugin),
+        files,
+        beside=beside or (),
+        out=out,
+        plot=plot,
+        video=video,
+        device=device.value,
+    )

@@ -105,12 +105,18 @@ class Reader(ABC):
     Attributes:
         raw_shape: shape of one window, e.g. `(3, 128, 128)`.
         lookahead_s: seconds of future that a window contains (0 for a causal reader).
-        medium: "video" or "audio" (what kind of file it opens).
+        medium: "video" or "audio" for a track of a media file; any other word ("ecg", "text") for a kind of
+            file that the reader opens by itself.
+        suffixes: of such files, lower case with the dot, the way `fusekit predict` tells them apart; () for
+            the tracks of media.
+        absence: what is the matter where `present` is False, as the end of a sentence.
     """
 
     raw_shape: tuple[int, ...]
     lookahead_s: float
     medium: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    absence: ClassVar[str] = "the file holds nothing of it"
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -130,7 +136,18 @@ class Reader(ABC):
 
     @abstractmethod
     def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
-        """`(T,)` seconds -> `(T, *raw_shape)`; uint8 pictures (0..255 stand for -1..1) or float32."""
+        """`(T,)` seconds -> `(T, *raw_shape)`; uint8 pictures (0..255 stand for -1..1), float32 (numbers that
+        stand for words too: exact up to 2^24), or whatever a network takes as float32.
+        """
+
+    def pooled(self, windows: np.ndarray) -> np.ndarray:
+        """`(n, *raw_shape)` windows -> `(n, F)` float32, what ridge regression beside the model sees of them.
+
+        Vectors stay as they are; of anything longer the mean over the last axis. Say it better where that
+        says nothing of the signal, as for a wave.
+        """
+        x = windows.astype(np.float32)
+        return x if x.ndim == 2 else x.mean(axis=-1).reshape(len(x), -1)
 
 
 class Detector(ABC):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fusekit.contracts import Clip, Corpus, Rejected, Source
+from fusekit.contracts import Clip, Corpus, Reader, Rejected, Source
 from fusekit.data.detectors import BoxTrack
 from fusekit.data.labels import Aligned, align
 from fusekit.data.media import probe
@@ -69,6 +69,7 @@ def check_corpus(
     dims: Sequence[str],
     media: Mapping[str, str] | None = None,
     *,
+    readers: Mapping[str, Reader] | None = None,
     subject_dependent: bool = False,
 ) -> DataCheck:
     """Load a corpus, look into every media file, and count.
@@ -76,6 +77,7 @@ def check_corpus(
     Args:
         corpus: the adapter; modalities, dims: as for `Corpus.load`.
         media: "video" or "audio" per modality (its reader's medium): the track that each file must hold.
+        readers: of the modalities whose files are no media: they are read to see whether they can be.
         subject_dependent: the recipe allows one subject in several parts, so that is not worth a note.
 
     Raises:
@@ -86,7 +88,7 @@ def check_corpus(
     notes: list[Rejected] = []
     for clip in clips:
         try:
-            duration_s = max(_duration(s, (media or {}).get(m)) for m, s in clip.sources.items())
+            duration_s = _longest(clip, media or {}, readers or {})
         except DataError as fault:
             rejected.append(Rejected(clip.id, str(fault)))
             continue
@@ -115,6 +117,27 @@ def check_corpus(
         rejected=rejected,
         notes=notes,
     )
+
+
+def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Reader]) -> float:
+    """Seconds of a clip's longest file, each looked into by the one who knows its kind."""
+    found, unknown = [], {}
+    for m, source in clip.sources.items():
+        if m in readers:
+            found.append(float(np.asarray(readers[m].prepare(source)["duration_s"]).reshape(-1)[0]))
+            continue
+        try:
+            found.append(_duration(source, media.get(m)))
+        except DataError as fault:
+            if m in media:
+                raise
+            unknown[m] = fault
+    if not found:
+        raise DataError(
+            f"{'; '.join(map(str, unknown.values()))} If {' and '.join(unknown)} is neither video nor sound, "
+            "only a recipe says how to read it: fusekit data check RECIPE corpus.name=..."
+        )
+    return max(found)
 
 
 def _duration(source: Source, medium: str | None) -> float:

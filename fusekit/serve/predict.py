@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fusekit.contracts import Reader
 from fusekit.engine.files import unwritable
 from fusekit.engine.progress import BarProgress
 from fusekit.errors import DataError, FusekitError, MissingExtraError
 from fusekit.registry import Registry
 from fusekit.runs import open_run
 from fusekit.serve.predictor import FilePrediction, Predictor
-from fusekit.serve.sources import mediums
+from fusekit.serve.sources import mediums, modality_of
 from fusekit.study.table import SUFFIXES, write_table
 
 SHOWN_ROWS = 10
@@ -26,6 +27,7 @@ def predict_files(
     registry: Registry,
     files: Sequence[Path],
     *,
+    beside: Sequence[str] = (),
     out: Path | None = None,
     plot: Path | None = None,
     video: Path | None = None,
@@ -34,6 +36,7 @@ def predict_files(
     """Predict recordings with a run; without `out`, `plot` or `video` a summary is printed.
 
     Args:
+        beside: `[MODALITY=]FILE`, further files of the one recording; without a modality the suffix tells it.
         out: table of every step of every file (`FilePrediction.columns`), CSV, Parquet or JSON by suffix.
         plot: PNG of the traces; video: MP4 with face box, needle and gate drawn in. Either takes one file.
         device: `auto`, `cpu` or `cuda`.
@@ -43,14 +46,16 @@ def predict_files(
             others are done and written).
     """
     files = [Path(f) for f in files]
-    _check_request(files, out, plot, video)
+    _check_request(files, beside, out, plot, video)
     found: list[FilePrediction] = []
     failed: list[str] = []
     with BarProgress() as progress:
         predictor = Predictor(open_run(run_dir, registry, device))
+        more = dict(_named(word, predictor.run.readers) for word in beside)
         for file in files:
             try:
-                one = predictor.predict_file(file, progress=progress.counter(f"predicting {file.name}"))
+                counter = progress.counter(f"predicting {file.name}")
+                one = predictor.predict_file({"": file, **more} if more else file, progress=counter)
             except DataError as error:
                 if len(files) == 1:
                     raise
@@ -78,8 +83,22 @@ def predict_files(
     return found
 
 
-def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, video: Path | None) -> None:
+def _named(word: str, readers: Mapping[str, Reader]) -> tuple[str, Path]:
+    """`[MODALITY=]FILE` -> modality and file."""
+    name, equals, rest = word.partition("=")
+    if equals and name in readers:
+        return name, Path(rest)
+    if equals and not Path(word).is_file():
+        raise DataError(f"--with {word}: the run has no modality {name}; it has {', '.join(readers)}.")
+    return modality_of(Path(word), readers), Path(word)
+
+
+def _check_request(
+    files: Sequence[Path], beside: Sequence[str], out: Path | None, plot: Path | None, video: Path | None
+) -> None:
     """Everything that would come to light only after the work."""
+    if beside and len(files) != 1:
+        raise FusekitError(f"--with adds to one recording, and {len(files)} are given; run it once for each.")
     wanted = (("--out", out, SUFFIXES), ("--plot", plot, (".png",)), ("--video", video, (".mp4",)))
     inputs = {f.resolve() for f in files}
     for option, path, suffixes in wanted:
@@ -98,7 +117,7 @@ def _check_request(files: Sequence[Path], out: Path | None, plot: Path | None, v
                 f"{option} takes one recording, and {len(files)} are given; run it once for each."
             )
     if not files:
-        raise FusekitError("name at least one video or sound file.")
+        raise FusekitError("name at least one file.")
     if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError(
             f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."

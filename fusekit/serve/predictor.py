@@ -110,7 +110,8 @@ class Predictor:
         predicts, and `notes` say so.
 
         Args:
-            file: a video or sound file, or `{modality: file}`.
+            file: a file, which serves every modality that it holds; or `{modality: file}`, where "" names the
+                one that serves all others.
             boxes: CSV `time_s,x0,y0,x1,y1` of face boxes; without it the recipe's detector finds the face.
             progress: called with (steps done, steps in all).
 
@@ -162,7 +163,7 @@ class Predictor:
         for column, m in enumerate(self.modalities):
             if m not in steps.streams:
                 continue
-            what = "no face is found" if readers[m].medium == "video" else "there is only digital silence"
+            what = readers[m].absence
             missing = int((~steps.present[:, column]).sum())
             if missing == len(steps):
                 notes.append(f"{m} is absent: {what}")

@@ -41,29 +41,30 @@ def find_sources(
     """Files -> sources of the recipe's modalities.
 
     Args:
-        file: one video or sound file, which serves every modality whose reader opens what it holds, or
-            `{modality: file}`.
+        file: one file, which serves every modality whose reader opens what it holds, or `{modality: file}`
+            (then "" may name one that serves every modality not named).
         boxes: CSV of face boxes for the modalities that read the picture.
 
     Raises:
         DataError: a file is missing, empty or no medium; it serves no modality; a modality is unknown.
     """
-    if isinstance(file, Mapping):
-        unknown = sorted(set(file) - set(readers))
-        if unknown:
-            raise DataError(f"the run has no modality {', '.join(unknown)}; it has {', '.join(readers)}.")
-        chosen = {m: Path(file[m]) for m in readers if m in file}
-        absent = {m: "no file was given for it" for m in readers if m not in file}
-    else:
-        chosen, absent = dict.fromkeys(readers, Path(file)), {}
-    held = {path: mediums(path) for path in chosen.values()}
+    named = {m: Path(path) for m, path in file.items()} if isinstance(file, Mapping) else {"": Path(file)}
+    unknown = sorted(set(named) - {*readers, ""})
+    if unknown:
+        raise DataError(f"the run has no modality {', '.join(unknown)}; it has {', '.join(readers)}.")
+    chosen = {m: named.get(m, named.get("")) for m in readers}
+    held = {path: mediums(path, readers) for path in dict.fromkeys(chosen.values()) if path is not None}
     given: dict[str, Source] = {}
+    absent: dict[str, str] = {}
     for m, path in chosen.items():
         medium = readers[m].medium
-        if medium in held[path]:
+        if path is None:
+            absent[m] = "no file was given for it"
+        elif medium in held[path]:
             given[m] = Source(path, boxes=boxes if medium == "video" else None)
         else:
-            absent[m] = f"{path.name} has no {'picture' if medium == 'video' else 'sound'}"
+            what = {"video": "picture", "audio": "sound"}.get(medium, medium)
+            absent[m] = f"{path.name} has no {what}"
     if not given:
         raise DataError(f"nothing to predict from: {'; '.join(f'{m}: {why}' for m, why in absent.items())}.")
     return Sources(
@@ -74,6 +75,19 @@ def find_sources(
     )
 
 
+def modality_of(path: Path, readers: Mapping[str, Reader]) -> str:
+    """The one modality whose reader opens a file of this name.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    fitting = [m for m, reader in readers.items() if path.suffix.lower() in reader.suffixes]
+    if len(fitting) == 1:
+        return fitting[0]
+    why = f"{' and '.join(fitting)} both read" if fitting else "no modality of this run is known by"
+    raise DataError(f"{path}: {why} {path.suffix or 'a name without suffix'}; write MODALITY={path}.")
+
+
 def _holding(
     medium: str, given: Mapping[str, Source], readers: Mapping[str, Reader], held: Mapping[Path, set[str]]
 ) -> Path | None:
@@ -82,22 +96,35 @@ def _holding(
     return next(iter([*read, *(path for path, kinds in held.items() if medium in kinds)]), None)
 
 
-def mediums(path: Path) -> set[str]:
-    """Which of "video" and "audio" a file holds.
+def mediums(path: Path, readers: Mapping[str, Reader] | None = None) -> set[str]:
+    """What a file holds: "video", "audio", or the medium of whichever of `readers` knows its suffix.
 
     Raises:
         DataError: it is missing, empty, or cannot be decoded.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise DataError(f"{path}: {what}; name video or sound files.")
+        raise DataError(f"{path}: {what}; name {file_kinds(readers or {})} files.")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes). Copy it again.")
+    others = {r.medium for r in (readers or {}).values() if path.suffix.lower() in r.suffixes}
+    if others:
+        return others
     try:
         info = probe(path)
     except DataError as fault:
-        raise DataError(f"{path}: not a video or sound file that can be decoded, or damaged.") from fault
+        raise DataError(
+            f"{path}: not a {file_kinds(readers or {})} file that can be decoded, or damaged."
+        ) from fault
     return {medium for medium, held in (("video", info.has_video), ("audio", info.has_audio)) if held}
+
+
+def file_kinds(readers: Mapping[str, Reader]) -> str:
+    """ "video or sound", or what else these readers open: "ecg (.csv, .edf)"."""
+    others = {r.medium: f"{r.medium} ({', '.join(r.suffixes)})" for r in readers.values() if r.suffixes}
+    media = {r.medium for r in readers.values()} - set(others)
+    own = ["video or sound"] if media or not others else []
+    return " or ".join([*own, *others.values()])
 
 
 def usable_readers(run: Run, boxes: Path | None = None) -> tuple[dict[str, Reader], list[str]]:

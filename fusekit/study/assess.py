@@ -212,15 +212,12 @@ def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str
         for clip in clips:
             every = np.arange(len(clip))
             pooled = [
-                baselines.pooled_features(clip.inputs(m, every), data.readers[m].medium)
-                for m in run.model.names
+                baselines.pooled_features(data.readers[m], clip.inputs(m, every)) for m in run.model.names
             ]
             blocks.append(baselines.join_features(pooled, clip.present))
             labels.append(np.where(clip.known, clip.target, np.nan))
         return np.concatenate(blocks), np.concatenate(labels)
 
-    if any(len(data.readers[m].raw_shape) != 3 for m in run.model.names):
-        return {}
     own = {part: features(data.steps[part]) for part in ("train", *parts)}
     ridge = baselines.fit_ridge(*own["train"], *own["validation"])
     constant = baselines.fit_constant(own["train"][1])

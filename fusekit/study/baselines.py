@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fusekit.contracts import Reader
 from fusekit.engine.metrics import scores
-
-GRID = 8
-"""A picture is pooled to GRID x GRID means per colour."""
 
 PENALTIES = tuple(float(p) for p in np.logspace(-4, 4, 17))
 """Ridge penalties tried, in units of the number of training steps (features are standardised)."""
@@ -23,23 +21,20 @@ PENALTIES = tuple(float(p) for p in np.logspace(-4, 4, 17))
 _ROWS = 512  # windows pooled at once: bounds the memory when they are mapped from disk
 
 
-def pooled_features(window: np.ndarray, medium: str) -> np.ndarray:
-    """`(n, *raw)` windows of one modality -> `(n, F)` float32 on the scale -1..1.
-
-    Args:
-        window: uint8 pictures (0..255 stand for -1..1) or float, `(n, C, H, W)`.
-        medium: as the reader says. "video": mean of each cell of an 8 x 8 grid, per colour (F = 64 C).
-            "audio": mean over the time columns of each mel row, of the first channel (all are copies; F = H).
+def pooled_features(reader: Reader, windows: np.ndarray) -> np.ndarray:
+    """`(n, *raw)` windows of one modality -> `(n, F)` float32, as its reader pools them.
 
     Raises:
-        ValueError: another medium, or windows of another shape.
+        ValueError: windows of another shape than the reader's, or pooled to no table of one row each.
     """
-    if window.ndim != 4:
-        raise ValueError(f"expected windows (n, C, H, W), got {window.shape}")
-    if medium not in ("video", "audio"):
-        raise ValueError(f"pooled features are defined for video and audio, not for {medium!r}")
-    blocks = [_pool(_scaled(window[i : i + _ROWS]), medium) for i in range(0, len(window), _ROWS)]
-    return np.concatenate(blocks) if blocks else _pool(_scaled(window), medium)
+    if windows.shape[1:] != tuple(reader.raw_shape):
+        raise ValueError(f"expected windows (n, {reader.raw_shape}), got {windows.shape}")
+    parts = [windows[i : i + _ROWS] for i in range(0, max(len(windows), 1), _ROWS)]
+    blocks = [reader.pooled(part) for part in parts]
+    for part, block in zip(parts, blocks, strict=True):
+        if block.ndim != 2 or len(block) != len(part):
+            raise ValueError(f"{type(reader).__name__}.pooled made {block.shape} of {len(part)} windows")
+    return np.concatenate(blocks)
 
 
 def join_features(features: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
@@ -141,26 +136,6 @@ def _need_labels(y: np.ndarray) -> None:
     empty = np.flatnonzero(np.isnan(y).all(0))
     if len(empty):
         raise ValueError(f"no training label is known in dimension(s) {empty.tolist()}")
-
-
-def _scaled(window: np.ndarray) -> np.ndarray:
-    if window.dtype == np.uint8:
-        return window.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    return window.astype(np.float32)
-
-
-def _pool(x: np.ndarray, medium: str) -> np.ndarray:
-    if medium == "audio":
-        return x[:, 0].mean(axis=-1)
-    for axis in (2, 3):
-        size = x.shape[axis]
-        if size < GRID:
-            raise ValueError(f"a picture of {size} pixels cannot be pooled to {GRID}")
-        edges = np.arange(GRID + 1) * size // GRID
-        shape = [1] * x.ndim
-        shape[axis] = GRID
-        x = np.add.reduceat(x, edges[:-1], axis=axis) / np.diff(edges).astype(np.float32).reshape(shape)
-    return x.reshape(len(x), x.shape[1] * GRID * GRID)
 
 
 def _mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

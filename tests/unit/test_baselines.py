@@ -7,46 +7,67 @@ import math
 import numpy as np
 import pytest
 
+from fusekit.contracts import Reader
+from fusekit.data.readers.face_video import FaceVideo
+from fusekit.data.readers.mel_spectrogram import MelSpectrogram
+from fusekit.data.readers.pooling import grid_means
 from fusekit.engine.metrics import scores
 from fusekit.study.baselines import PENALTIES, fit_constant, fit_ridge, join_features, pooled_features
 
 
 def test_picture_becomes_means_of_an_8_by_8_grid_per_colour() -> None:
     x = np.random.default_rng(0).integers(0, 256, (5, 3, 32, 64), dtype=np.uint8)
-    ours = pooled_features(x, "video")
+    ours = grid_means(x)
     assert ours.shape == (5, 3 * 64)
     cell = x[2, 1, 4 * 3 : 4 * 4, 8 * 5 : 8 * 6] / 127.5 - 1
     assert ours[2, 64 + 3 * 8 + 5] == pytest.approx(cell.mean(), abs=1e-5)
-    assert pooled_features(np.full((1, 3, 64, 64), 255, np.uint8), "video") == pytest.approx(1)
+    assert grid_means(np.full((1, 3, 64, 64), 255, np.uint8)) == pytest.approx(1)
+    with pytest.raises(ValueError, match="cannot be pooled"):
+        grid_means(np.zeros((2, 3, 4, 16)))
 
 
 def test_sizes_that_do_not_divide_are_covered_whole() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 50, 61)).astype(np.float32)
-    ours = pooled_features(x, "video").reshape(2, 3, 8, 8)
+    ours = grid_means(x).reshape(2, 3, 8, 8)
     rows, columns = np.arange(9) * 50 // 8, np.arange(9) * 61 // 8
     assert ours[1, 2, 7, 0] == pytest.approx(x[1, 2, rows[7] :, : columns[1]].mean(), abs=1e-5)
 
 
 def test_spectrogram_becomes_the_mean_over_time_of_each_mel() -> None:
-    x = np.random.default_rng(0).normal(size=(4, 1, 128, 40)).astype(np.float32).repeat(3, axis=1)
-    assert pooled_features(x, "audio") == pytest.approx(x[:, 0].mean(-1), abs=1e-6)
+    x = np.random.default_rng(0).normal(size=(4, 1, 64, 64)).astype(np.float32).repeat(3, axis=1)
+    assert pooled_features(MelSpectrogram(mels=64), x) == pytest.approx(x[:, 0].mean(-1), abs=1e-6)
+
+
+class Series(FaceVideo):
+    """A reader that does not say how it is pooled."""
+
+    pooled = Reader.pooled
+
+    def __init__(self, *raw_shape: int) -> None:
+        self.raw_shape = raw_shape
+
+
+def test_other_windows_are_pooled_by_their_last_axis_and_vectors_stay() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 2, 5, 30)).astype(np.float32)
+    assert pooled_features(Series(2, 5, 30), x) == pytest.approx(x.mean(-1).reshape(4, 10), abs=1e-6)
+    assert np.array_equal(pooled_features(Series(30), x[:, 0, 0]), x[:, 0, 0])
 
 
 def test_pooling_goes_in_blocks_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.random.default_rng(0).normal(size=(20, 3, 16, 16)).astype(np.float32)
-    whole = pooled_features(x, "video")
+    x, reader = np.random.default_rng(0).normal(size=(20, 3, 16, 16)).astype(np.float32), FaceVideo(size=16)
+    whole = pooled_features(reader, x)
     monkeypatch.setattr("fusekit.study.baselines._ROWS", 7)
-    assert np.array_equal(pooled_features(x, "video"), whole)
-    assert pooled_features(x[:0], "video").shape == (0, 192)
+    assert np.array_equal(pooled_features(reader, x), whole)
+    assert pooled_features(reader, x[:0]).shape == (0, 192)
 
 
 def test_what_cannot_be_pooled_is_refused() -> None:
-    with pytest.raises(ValueError, match="not for 'text'"):
-        pooled_features(np.zeros((2, 3, 16, 16)), "text")
     with pytest.raises(ValueError, match="expected windows"):
-        pooled_features(np.zeros((2, 300)), "audio")
-    with pytest.raises(ValueError, match="cannot be pooled"):
-        pooled_features(np.zeros((2, 3, 4, 16)), "video")
+        pooled_features(MelSpectrogram(), np.zeros((2, 300)))
+    reader = Series(30)
+    reader.pooled = lambda windows: windows.mean()  # type: ignore[method-assign, assignment]
+    with pytest.raises(ValueError, match="pooled made"):
+        pooled_features(reader, np.zeros((2, 30)))
 
 
 def data(n: int, seed: int, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

@@ -98,3 +98,34 @@ def test_labels_that_end_far_from_the_media_are_noted(tmp_path):
     assert set(notes) == {"short", "long"}
     assert "3.10 s before" in notes["short"]
     assert "8.90 s after" in notes["long"]
+
+
+class Lines:
+    """A reader of its own kind of file: one second a line."""
+
+    def prepare(self, source):
+        if not source.path.is_file():
+            raise DataError(f"{source.path}: no such file")
+        return {"duration_s": np.array([float(len(source.path.read_text().splitlines()))])}
+
+
+def test_files_that_are_no_media_are_read_by_their_reader(tmp_path):
+    (tmp_path / "a.txt").write_text("one\ntwo\nthree\n")
+    good = labels([[0.5, 0.5]] * 3, 3)
+    clips = [
+        Clip("a", "s1", {"text": Source(tmp_path / "a.txt")}, good),
+        Clip("gone", "s2", {"text": Source(tmp_path / "gone.txt")}, good),
+    ]
+    found = check_corpus(Fixed(clips), ("text",), VA, {"text": "text"}, readers={"text": Lines()})
+    assert found.kept == ["a"]
+    assert found.duration_s == 3
+    assert "gone.txt: no such file" in found.rejected[0].reason
+
+
+def test_without_a_recipe_an_unknown_kind_of_file_counts_beside_media_only(tmp_path):
+    (tmp_path / "a.txt").write_text("one\n")
+    text, good = Source(tmp_path / "a.txt"), labels([[0.5, 0.5]], 1)
+    both = [Clip("a", "s1", {"voice": sound(tmp_path / "a.wav", 2), "text": text}, good)]
+    assert check_corpus(Fixed(both), ("voice", "text"), VA, {"voice": "audio"}).duration_s == pytest.approx(2)
+    with pytest.raises(DataError, match="only a recipe says how to read it: fusekit data check RECIPE"):
+        check_corpus(Fixed([Clip("a", "s1", {"text": text}, good)]), ("text",), VA, {})

@@ -12,6 +12,7 @@ from fusekit.contracts import Detector, Reader, Source, Stream
 from fusekit.data.detectors import BoxTrack, GivenBoxes, Haar, Whole, YuNet
 from fusekit.data.faces import DETECTED, NONE, FaceTracker, crop, grown
 from fusekit.data.media import probe, read_video
+from fusekit.data.readers.pooling import grid_means
 from fusekit.errors import DataError, RecipeError
 
 TOLERANCE_S = 0.00137
@@ -40,6 +41,7 @@ class FaceVideo(Reader):
     """
 
     medium: ClassVar[str] = "video"
+    absence: ClassVar[str] = "no face is found"
 
     def __init__(
         self,
@@ -133,6 +135,10 @@ class FaceVideo(Reader):
         """`(T,)` seconds -> `(T, 3, size, size)` uint8; the last frame stands on after the end."""
         row = np.maximum(self._row(stream, times), 0)
         return np.ascontiguousarray(stream["frames"][row].transpose(0, 3, 1, 2))
+
+    def pooled(self, windows: np.ndarray) -> np.ndarray:
+        """`(n, 3, size, size)` -> `(n, 192)`: each colour's means over a grid of 8 x 8."""
+        return grid_means(windows)
 
     def _row(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         return np.searchsorted(stream["times"], np.asarray(times, np.float64) + TOLERANCE_S, side="right") - 1

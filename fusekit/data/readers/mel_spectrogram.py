@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fusekit.contracts import Reader, Source, Stream
 from fusekit.data.media import read_audio
+from fusekit.data.readers.pooling import row_means
 from fusekit.errors import RecipeError
 
 FLOOR_DB = -80.0
@@ -60,6 +61,7 @@ class MelSpectrogram(Reader):
     """
 
     medium: ClassVar[str] = "audio"
+    absence: ClassVar[str] = "there is only digital silence"
 
     def __init__(
         self,
@@ -167,6 +169,10 @@ class MelSpectrogram(Reader):
     def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """`(T,)` seconds -> `(T, 3, mels, columns)` float32 in -1..1; three equal channels."""
         return self.cut(stream["db"], stream["peak"], self.centre(times))
+
+    def pooled(self, windows: np.ndarray) -> np.ndarray:
+        """`(n, 3, mels, columns)` -> `(n, mels)`: the mean over time of each band."""
+        return row_means(windows)
 
     def cut(self, db: np.ndarray, peak: np.ndarray, centre: np.ndarray) -> np.ndarray:
         """`(n, mels)` dB, `(n,)` running peaks, `(T,)` centre columns -> `(T, 3, mels, columns)`."""
