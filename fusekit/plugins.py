@@ -62,13 +62,13 @@ def load(files: Sequence[str | Path] = ()) -> tuple[Registry, list[PluginStatus]
         FusekitError: one of `files` does not exist.
     """
     registry = Registry()
-    _register(registry, components, "fusekit")
+    register_one(registry, components, "fusekit")
     statuses = _installed(registry)
     for file in files:
         path = Path(file)
         if not path.is_file():
             raise FusekitError(f"--plugin {file}: there is no such file.")
-        statuses.append(_try(registry, path.name, str(path), partial(_import_file, path)))
+        statuses.append(_try(registry, path.name, str(path), partial(import_file, path)))
     return registry, statuses
 
 
@@ -92,13 +92,13 @@ def _installed(registry: Registry) -> list[PluginStatus]:
 
 def _try(registry: Registry, name: str, source: str, find: Callable[[], object]) -> PluginStatus:
     try:
-        count = _register(registry, find(), source)
+        count = register_one(registry, find(), source)
     except (Exception, SystemExit) as error:  # whatever it raises disables this plugin alone, and is shown
         return PluginStatus(name, source, "disabled", f"{type(error).__name__}: {error}")
     return PluginStatus(name, source, "loaded", components=count)
 
 
-def _register(registry: Registry, plugin: object, source: str) -> int:
+def register_one(registry: Registry, plugin: object, source: str) -> int:
     """Call one plugin's hook; all its components enter the registry, or none."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -116,7 +116,7 @@ def _register(registry: Registry, plugin: object, source: str) -> int:
     return len(rows)
 
 
-def _import_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
     """Import a file under a name of its own, so that `f"{__name__}:Class"` is a valid reference."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"fusekit_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"

@@ -60,7 +60,7 @@ def _data() -> list[Case]:
 
 def _networks() -> list[Case]:
     return [
-        Case("encoder", "denoising-generator", {"width": 4}, exports=True, compiles=True),
+        Case("encoder", "denoising-generator", {"width": 4}, exports=True),
         Case("encoder", "timm", {"model": "test_resnet"}, raw_shape=(3, 32, 32)),
         Case("quadrant", "classifier", exports=True),
         Case("quadrant", "classifier", {"hidden": 6}, "hidden", latent_shape=(9,)),
