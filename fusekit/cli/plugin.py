@@ -61,7 +61,7 @@ def check(
 def _checked(target: Target) -> list[dict[str, Any]]:
     """A row per case, per component without one, and for the hook module."""
     from fusekit.registry import Kind
-    from fusekit.testing.kit import CHECKS, without_case
+    from fusekit.testing.kit import CHECKS, excuse, without_case
     from fusekit.testing.light import HeavyPluginError, check_plugin_is_light
 
     rows = []
@@ -83,7 +83,8 @@ def _checked(target: Target) -> list[dict[str, Any]]:
         ]
         bound = [rule for rule in one.rules if rule.applies(case)]
         label = " ".join(filter(None, (case.kind, case.name, case.variant)))
-        rows.append(_row(label, len(bound), findings, dict(case.excused)))
+        excused = {rule.name: why for rule in bound if (why := excuse(rule, case))}
+        rows.append(_row(label, len(bound) - len(excused), findings, excused))
     return rows
 
 
@@ -97,12 +98,13 @@ def _print(target: str, rows: list[dict[str, Any]]) -> None:
     from fusekit.cli.tables import print_table
 
     cells = [[r["component"], r["rules"], len(r["findings"]), len(r["excused"])] for r in rows]
-    print_table(["component", "rules", "findings", "excused"], cells, title=target)
+    print_table(["component", "rules", "findings", "not checked"], cells, title=target)
     for row in rows:
         for finding in row["findings"]:
             rule = f"\n    {finding['says']} ({finding['documented']})" if "says" in finding else ""
             typer.echo(f"{row['component']}: {finding['rule']}: {finding['seen']}{rule}")
-        for rule, reason in row["excused"].items():
-            typer.echo(f"{row['component']}: {rule} is excused: {reason}")
+        for reason in dict.fromkeys(row["excused"].values()):
+            rules = ", ".join(rule for rule, why in row["excused"].items() if why == reason)
+            typer.echo(f"{row['component']}: not checked: {rules}: {reason}")
     if not any(row["findings"] for row in rows):
         typer.echo("All of it keeps the contracts.")

@@ -11,7 +11,7 @@ from typing import Any
 from fusekit.registry import Kind
 from fusekit.testing.case import Case
 from fusekit.testing.findings import ConformanceError
-from fusekit.testing.kit import CHECKS, look, without_case
+from fusekit.testing.kit import CHECKS, excuse, look, without_case
 from fusekit.testing.light import check_plugin_is_light
 from fusekit.testing.targets import Target, resolve
 
@@ -38,9 +38,7 @@ def trials(target: Target) -> Iterator[Trial]:
     for case in target.cases:
         for rule in CHECKS[Kind(case.kind)].rules:
             if rule.applies(case):
-                yield Trial(
-                    f"{case.id}-{rule.name}", _looking(target, case, rule), case.excused.get(rule.name, "")
-                )
+                yield Trial(f"{case.id}-{rule.name}", _looking(target, case, rule), excuse(rule, case))
 
 
 def _failing(sentence: str) -> Callable[[], None]:
