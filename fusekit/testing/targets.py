@@ -1,4 +1,4 @@
-"""Which plugin is meant: an installed distribution, an entry point, a module or a file; and what it offers."""
+"""Which plugin is meant: an installed distribution, an entry point, a module, a file; what it offers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def resolve(target: str | Path | ModuleType, cases: Iterable[Case] | None = None
     known = sorted({p.name for p in _all()} | {p.dist.name for p in _all() if p.dist})
     raise FusekitError(
         f"no installed package and no plugin is called '{name}'.{nearest(name, known)} Installed plugins: "
-        f"{', '.join(known) or 'none'}. Give one of them, a module such as my_package.plugin, or a Python file."
+        f"{', '.join(known) or 'none'}. Give one of them, a module (my_package.plugin) or a Python file."
     )
 
 

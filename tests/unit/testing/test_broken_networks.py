@@ -143,7 +143,12 @@ class Cancels(Sound):
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
         x = super().blank(x, valid)
-        return x * torch.cat([self.score(x) + self.level, self.level.expand(*x.shape[:2], 1)], -1).softmax(-1)[..., :1]
+        return (
+            x
+            * torch.cat([self.score(x) + self.level, self.level.expand(*x.shape[:2], 1)], -1).softmax(-1)[
+                ..., :1
+            ]
+        )
 
 
 class Draws(Sound):
@@ -247,7 +252,7 @@ TEMPORALS = [
     (Grows, "streams", "a step cannot be exported"),
     (Wider, "shapes", "the output for 5 steps is (4, 5, 6), declared is (4, 5, 7)"),
     (Unlooked, "shapes", "memory is 3, and the trace has no attention"),
-    (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: they never learn"),
+    (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: nothing is learned"),
     (Cancels, "learns", "no answer depends on `level`"),
     (Draws, "repeats", "two calls in eval mode differ in `summary`"),
     (InPlace, "repeats", "it changes its input `x` in place"),
@@ -298,7 +303,9 @@ class Mean(Fusion):
         self.empty = nn.Parameter(torch.zeros(6))
 
     def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
-        seen = torch.stack([self.seen(m, feats[m], present[..., i, None]) for i, m in enumerate(self.names)], -2)
+        seen = torch.stack(
+            [self.seen(m, feats[m], present[..., i, None]) for i, m in enumerate(self.names)], -2
+        )
         share = self.share(present)
         fused = (share[..., None] * seen).sum(-2)
         return self.fill(fused, present), {}, {"gate": share}
@@ -487,7 +494,9 @@ class Critic(QuadrantHead):
     reads: ClassVar[str] = "reconstruction"
     critic: ClassVar[bool] = True
 
-    def __init__(self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel") -> None:
+    def __init__(
+        self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel"
+    ) -> None:
         super().__init__()
         self.conditioning, self.out = conditioning, nn.Linear(768, 3)
 
@@ -598,7 +607,7 @@ def test_sound_parts_of_one_window_pass(kind: str, cls: type) -> None:
 # ---------------------------------------------------------------- losses
 
 
-class Error(Loss):
+class Squared(Loss):
     """Mean squared error of what is known; keeps every rule."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -618,7 +627,7 @@ class RivalCCC(Loss):
         return (1 - 2 * covariance / (p.var(0) + y.var(0) + (p.mean(0) - y.mean(0)) ** 2)).mean()
 
 
-class LeavesMask(Error):
+class LeavesMask(Squared):
     """Multiplies by the mask."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -626,21 +635,21 @@ class LeavesMask(Error):
         return (w * known * (prediction - target) ** 2).sum() / known.sum().clamp(min=1)
 
 
-class NoMask(Error):
+class NoMask(Squared):
     """Counts what is not known."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target, torch.ones_like(known), weight)
 
 
-class PerDimension(Error):
+class PerDimension(Squared):
     """A vector."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return (prediction - target).masked_fill(~known, 0.0).square().mean(0)
 
 
-class Neighbours(Error):
+class Neighbours(Squared):
     """Charges differences of neighbours in the batch."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -648,28 +657,28 @@ class Neighbours(Error):
         return super().forward(prediction, target, known, weight) + (d[1:] * d[:-1]).sum().abs()
 
 
-class Root(Error):
+class Root(Squared):
     """The root of the mean, which is no mean: devices would train another loss; and its slope at 0."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target, known, weight).sqrt()
 
 
-class Upward(Error):
+class Upward(Squared):
     """Larger is better."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return -super().forward(prediction, target, known, weight)
 
 
-class Shrinks(Error):
+class Shrinks(Squared):
     """Likes predictions that are half as large."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target / 2, known, weight)
 
 
-class Detached(Error):
+class Detached(Squared):
     """No gradient."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -700,7 +709,7 @@ def test_broken_losses(cls: type, rule: str, sentence: str) -> None:
 
 
 def test_a_sound_loss_passes() -> None:
-    assert findings("loss", Error) == []
+    assert findings("loss", Squared) == []
 
 
 def test_one_error_lists_every_finding() -> None:
