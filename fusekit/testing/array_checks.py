@@ -91,7 +91,7 @@ def _workers(subject: Subject) -> Iterator[str]:
 @rule(
     "shapes",
     Kind.DETECTOR,
-    says="(H, W, 3) uint8 -> (n, 5) finite boxes, x0 < x1 and y0 < y1, with a hint or none; four numbers in to_tight.",
+    says="Boxes are (n, 5), finite, x0 < x1 and y0 < y1, with a hint or none; to_tight has four numbers.",
     documented="fusekit.contracts.Detector",
 )
 def _boxes(subject: Subject) -> Iterator[str]:

@@ -53,7 +53,7 @@ def _reads_all(subject: Subject) -> Iterator[str]:
 @rule(
     "absent",
     Kind.FUSION,
-    says="Absent content influences nothing, gradients included, nor does a NaN: it is filled, not multiplied.",
+    says="Absent content influences nothing, gradients included, not even a NaN: filled, not multiplied.",
     documented="docs/design.md, Contracts",
 )
 def _absent(subject: Subject) -> Iterator[str]:
