@@ -58,6 +58,8 @@ def _clips(subject: Subject) -> Iterator[str]:
         if odd:
             yield f"left out without a place or a reason: {odd[0]!r}"
         for name in subject.case.modalities:
+            if not any(name in clip.sources for clip in clips):
+                continue
             alone, _ = corpus.load((name,), subject.case.dims)
             bare = [c.id for c in alone if name not in c.sources]
             if bare:

@@ -157,6 +157,7 @@ def _degenerate(subject: Subject) -> Iterator[str]:
 )
 def _correlates(subject: Subject) -> Iterator[str]:
     loss, y, p = subject.make(), _labels(40), _labels(40, 1)
+    p[20:] *= 2  # the halves differ in how wrong they are
     if loss.correlates:
         return
     whole = loss(p, y, _all(y))

@@ -20,14 +20,15 @@ LATER_S = 60.0
 
 
 def _prepared(subject: Subject, reader: Reader) -> tuple[Source, Stream]:
-    """A recording and its stream as the store hands it back: written, read-only, memory-mapped."""
+    """A recording and its stream as the store hands it back: from a file, read-only."""
     assert subject.case.file is not None
     source = subject.case.file(subject.inner("recording"))
     folder = subject.inner("prepared")
-    stream = {}
+    stream: dict[str, np.ndarray] = {}
     for name, array in reader.prepare(source).items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        stream[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        stream[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
+        stream[name].flags.writeable = False
     return source, stream
 
 

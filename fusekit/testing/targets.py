@@ -89,7 +89,7 @@ def _imported(name: str, find: object) -> ModuleType:
 def _target(name: str, module: ModuleType, hook: str | None, cases: Iterable[Case] | None) -> Target:
     registry = Registry()
     plugins.register_one(registry, components, "fusekit")
-    before = set(registry.entries()) if module is not components else set()
+    before: set[Entry] = set() if module is components else set(registry.entries())
     try:
         plugins.register_one(registry, module, name)
         offer = getattr(module, "conformance_cases", None)

@@ -232,7 +232,7 @@ READERS = [
     (Ahead, "lookahead", "it looks at least 0."),
     (Standardised, "lookahead", "other content from 2.40 s on changes the window at 0.00 s"),
     (Divides, "blank", "windows that are not finite"),
-    (NaNAfter, "windows", "the window at -5.00 s is not finite"),
+    (NaNAfter, "windows", "the window at 4.00 s is not finite"),
     (Crashes, "windows", "it raised IndexError: before the start"),
     (Together, "steps", "asked for alone, differs"),
     (OtherShape, "windows", "8 times give (8, 1, 4), declared is (8, 4)"),

@@ -210,9 +210,9 @@ class Float32(Sound):
     """Copies what autocast made bf16 into a buffer of the input's type."""
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        rows = torch.zeros_like(x)
-        rows[:] = super().blank(x, valid)
-        return rows.index_copy(2, torch.arange(x.shape[2]), nn.functional.linear(x, torch.eye(x.shape[2])))
+        x, n = super().blank(x, valid), x.shape[2]
+        same = nn.functional.linear(x, torch.eye(n, dtype=x.dtype))
+        return torch.zeros_like(x).index_copy(2, torch.arange(n), same)
 
 
 class Logarithm(Sound):
@@ -226,7 +226,7 @@ class Branches(Sound):
     """What it does depends on what it reads: no export."""
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        return super().blank(x, valid) if x.sum() > 0 else -super().blank(x, valid)
+        return super().blank(x, valid) if x.sum() > 0 else super().blank(x, valid).clone()
 
 
 class Otherwise(Sound):
@@ -520,11 +520,11 @@ class FloatQuadrant(Critic):
         return affect.sigmoid().sum(1)
 
 
-class FromOne(Critic):
-    """Counts quadrants from 1."""
+class Fifth(Critic):
+    """A quadrant that does not exist."""
 
     def quadrant(self, affect: Tensor) -> Tensor:
-        return (affect.detach() < 0).long() @ torch.tensor([1, 2]) + 1
+        return torch.full((len(affect),), 4)
 
 
 class Silent(Critic):
@@ -583,7 +583,7 @@ ROWS = [
     ("encoder", Refuses, "refusal", "it cannot be made: it raised KeyError: 'width'"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant holds torch.float32, not int64"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant carries a gradient"),
-    ("quadrant", FromOne, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
+    ("quadrant", Fifth, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
     ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
@@ -671,6 +671,14 @@ class Upward(Squared):
         return -super().forward(prediction, target, known, weight)
 
 
+class Uphill(Squared):
+    """A gradient of the wrong sign."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        cost = super().forward(prediction, target, known, weight)
+        return 2 * cost.detach() - cost
+
+
 class Shrinks(Squared):
     """Likes predictions that are half as large."""
 
@@ -695,7 +703,7 @@ LOSSES = [
     (Neighbours, "order", "the same samples in another order cost"),
     (Root, "correlates", "correlates is False, but a batch costs"),
     (Root, "degenerate", "a perfect prediction: the gradient is not finite"),
-    (Upward, "learns", "steps against its gradient cost"),
+    (Uphill, "learns", "steps against its gradient cost"),
     (Upward, "perfect", "a prediction off by 0.2 costs"),
     (Shrinks, "perfect", "a perfect prediction costs"),
     (Detached, "scalar", "its gradient with respect to the prediction is 0"),
