@@ -1,4 +1,4 @@
-"""ECG and transcripts of the demo corpus as files: made when asked for, beside faces and voices as they were."""
+"""ECG and transcripts of the demo corpus as files: made when asked for, beside unchanged faces."""
 
 from __future__ import annotations
 

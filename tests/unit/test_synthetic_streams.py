@@ -1,4 +1,4 @@
-"""ECG and transcripts of the demo corpus: what tells what, how strongly, and what is spoilt where truth says."""
+"""ECG and transcripts of the demo corpus: what tells what, how strongly, what is spoilt when."""
 
 from __future__ import annotations
 

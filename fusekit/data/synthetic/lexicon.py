@@ -27,8 +27,8 @@ WEAK = ("a bit", "rather", "slightly", "somewhat", "kind of", "sort of", "more o
 """Hedges: more of them without."""
 
 NOUNS = ("day", "walk", "meeting", "house", "garden", "train", "lunch", "story", "film", "letter", "shop",
-         "trip", "phone", "room", "street", "table", "office", "window", "market", "lesson", "kitchen", "game",
-         "river", "visit")  # fmt: skip
+         "trip", "phone", "room", "street", "table", "office", "window", "market", "lesson", "kitchen",
+         "game", "river", "visit")  # fmt: skip
 FILLERS = ("well", "you know", "i mean", "um", "uh", "anyway", "like", "and then", "so then", "right", "okay",
            "i guess")  # fmt: skip
 
