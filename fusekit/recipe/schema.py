@@ -97,6 +97,8 @@ class Stage:
 
     Attributes:
         objective: "adversarial" (G, D and P together, spec 3.2) or "supervised".
+        modalities: train these alone, each by itself, with a tail of its own that is then thrown away; the
+            others keep their weights. None: all (supervised: together).
         epochs: per window length.
         freeze: parts that keep their weights, e.g. [encoder, quadrant].
         windows: lengths in steps, one after another, each started from the previous (spec 3.6).
@@ -118,6 +120,7 @@ class Stage:
     objective: Literal["adversarial", "supervised"]
     epochs: int
     batch_size: int | tuple[int, ...]
+    modalities: tuple[str, ...] | None = None
     loss: Component = field(default_factory=lambda: Component("afc"))
     freeze: tuple[str, ...] = ()
     windows: tuple[int, ...] = (1,)
@@ -137,6 +140,15 @@ class Stage:
     def reads_latents(self) -> bool:
         """Whether all that makes the latents is frozen: computed once, they are read from a cache."""
         return {"encoder", "quadrant"} <= set(self.freeze)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it trains modalities each by itself, and no fusion."""
+        return self.objective == "adversarial" or self.modalities is not None
+
+    def trains(self, modality: str) -> bool:
+        """Whether a modality's branch takes part."""
+        return self.modalities is None or modality in self.modalities
 
     def batch(self, window: int) -> int:
         """Windows of `window` steps per optimiser step."""
@@ -187,6 +199,7 @@ class Recipe:
     Attributes:
         modalities: in the recipe's order, which is the order of `present[..., i]`.
         preset: arguments that the recipe left open were taken from it (`fusekit/recipe/presets`).
+        requires: distributions whose plugins it needs; those of a recipe that it extends count, too.
         files: the files it was read from, the recipe itself first.
         places: `{dotted path: place}` of every key that is written somewhere, for messages.
     """
@@ -204,6 +217,7 @@ class Recipe:
     evaluation: Evaluation = field(default_factory=Evaluation)
     output: Output = field(default_factory=Output)
     preset: str = "default"
+    requires: tuple[str, ...] = ()
     files: tuple[str, ...] = field(default=(), compare=False)
     places: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
