@@ -236,10 +236,11 @@ def _usable(path: Path, found: Recording) -> Recording:
 
 
 def filled(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`(n, leads)` with NaN -> the same with each gap held at the value before it (0 before the first), and
-    `(n, leads)` bool: recorded. Holding, unlike a line across the gap, needs nothing from after it.
+    """`(n, leads)` with NaN -> the same with each gap held at the value before it (at the first value where
+    there is none before; 0 where there is none at all), and `(n, leads)` bool: recorded. Holding, unlike a
+    line across the gap, needs nothing from after it.
     """
     there = np.isfinite(signal)
     last = np.maximum.accumulate(np.where(there, np.arange(len(signal))[:, None], -1), axis=0)
-    held = np.take_along_axis(signal, np.maximum(last, 0), axis=0)
-    return np.where(last >= 0, np.where(np.isfinite(held), held, 0.0), 0.0), there
+    held = np.take_along_axis(signal, np.where(last < 0, there.argmax(axis=0), last), axis=0)
+    return np.nan_to_num(held), there
