@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fusekit import __version__
-from fusekit.cli import data, doctor, parts, prediction, studies, training
+from fusekit.cli import data, doctor, parts, plugin, prediction, studies, training
 from fusekit.cli.options import INTERRUPTED
 from fusekit.errors import FusekitError
 
@@ -68,4 +68,5 @@ app.command(short_help="Check a recipe; parts, shapes, parameters.")(parts.check
 app.command("list", short_help="List components that recipes can name.")(parts.list_components)
 app.command(short_help="Show one component: arguments, shapes, source.")(parts.show)
 app.add_typer(data.app, name="data")
+app.add_typer(plugin.app, name="plugin")
 app.command(short_help="Versions, devices, folders, plugins.")(doctor.doctor)

@@ -30,8 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": ASSEMBLED,
     "study": ASSEMBLED | {"plugins", "launch"},
     "serve": ASSEMBLED | {"study"},
-    "testing": SHARED,
-    "cli": ASSEMBLED | {"plugins", "study", "serve", "launch"},
+    "testing": SHARED | {"registry", "recipe", "plugins"},
+    "cli": ASSEMBLED | {"plugins", "study", "serve", "launch", "testing"},
     "__main__": {"cli"},
     "__init__": set(),
 }
