@@ -18,6 +18,7 @@ from fusekit.errors import RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
 from fusekit.recipe.arguments import anchored, blamed, check_arguments, component_faults, given
+from fusekit.recipe.requires import requirement_faults
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
 
@@ -50,7 +51,11 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
         RecipeError: every unknown component, unknown or ill-typed argument and ill-fitting combination at
             once.
     """
-    faults = [str(fault) for fault in component_faults([c for _, c in recipe.components()], registry)]
+    named = [(name, recipe.places.get(f"requires.{i}", "")) for i, name in enumerate(recipe.requires)]
+    missing = requirement_faults(named, registry)
+    faults = [
+        str(fault) for fault in component_faults([c for _, c in recipe.components()], registry, missing)
+    ]
     faults += _misfits(recipe)
     if recipe.output.predictions == "parquet" and find_spec("pyarrow") is None:
         faults.append(
@@ -136,6 +141,15 @@ def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> A
             f"{blamed(component, error)}: {component.name} cannot be made of these arguments: {error}. "
             f"`fusekit show {component.name}` explains them."
         ) from error
+
+
+def distributions(recipe: Recipe, registry: Registry) -> dict[str, str]:
+    """`{distribution: version}` of the plugins whose components a recipe uses."""
+    used = [registry.get(kind, component.name).source for kind, component in recipe.components()]
+    for modality in recipe.modalities.values():
+        detector = _detector(modality.reader, make(registry, Kind.READER, modality.reader))
+        used += [registry.get(Kind.DETECTOR, detector.name).source] if detector else []
+    return {p.distribution: p.version for p in registry.plugins if p.distribution and p.source in used}
 
 
 def build_corpus(recipe: Recipe, registry: Registry) -> Corpus:

@@ -17,39 +17,20 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
 import pluggy
 
 from fusekit import components, hookspecs
 from fusekit.errors import FusekitError
-from fusekit.registry import Registry, nearest
+from fusekit.registry import PluginStatus, Registry, nearest
 
 GROUP = "fusekit"
-
-
-@dataclass(frozen=True)
-class PluginStatus:
-    """What became of one plugin.
-
-    Attributes:
-        name: entry point name, or the file's name.
-        source: distribution and version, or the file's path.
-        state: "loaded", "disabled" (it is broken, `reason` says how) or "skipped" (not selected).
-        components: how many components it offers.
-    """
-
-    name: str
-    source: str
-    state: Literal["loaded", "disabled", "skipped"]
-    reason: str = ""
-    components: int = 0
 
 
 def load(files: Sequence[str | Path] = ()) -> tuple[Registry, list[PluginStatus]]:
@@ -63,12 +44,14 @@ def load(files: Sequence[str | Path] = ()) -> tuple[Registry, list[PluginStatus]
     """
     registry = Registry()
     _register(registry, components, "fusekit")
-    statuses = _installed(registry)
+    statuses = registry.plugins
+    statuses += _installed(registry)
     for file in files:
         path = Path(file)
         if not path.is_file():
             raise FusekitError(f"--plugin {file}: there is no such file.")
-        statuses.append(_try(registry, path.name, str(path), partial(_import_file, path)))
+        status = PluginStatus(path.name, str(path), "loaded")
+        statuses.append(_try(registry, status, partial(_import_file, path)))
     return registry, statuses
 
 
@@ -78,11 +61,15 @@ def _installed(registry: Registry) -> list[PluginStatus]:
     chosen = None if setting is None else {name.strip() for name in setting.split(",") if name.strip()}
     statuses = []
     for point in points:
-        source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+        source = f"{name} {version}".strip() or point.value
+        status = PluginStatus(
+            point.name, source, "loaded", distribution=name, version=version, module=point.value
+        )
         if chosen is not None and point.name not in chosen:
-            statuses.append(PluginStatus(point.name, source, "skipped", "not named in FUSEKIT_PLUGINS"))
+            statuses.append(replace(status, state="skipped", reason="not named in FUSEKIT_PLUGINS"))
         else:
-            statuses.append(_try(registry, point.name, source, point.load))
+            statuses.append(_try(registry, status, point.load))
     names = [point.name for point in points]
     for name in sorted((chosen or set()) - set(names)):
         reason = f"FUSEKIT_PLUGINS names it, but it is not installed.{nearest(name, names)}"
@@ -90,12 +77,13 @@ def _installed(registry: Registry) -> list[PluginStatus]:
     return statuses
 
 
-def _try(registry: Registry, name: str, source: str, find: Callable[[], object]) -> PluginStatus:
+def _try(registry: Registry, status: PluginStatus, find: Callable[[], object]) -> PluginStatus:
+    """The status of a plugin after an attempt to load it."""
     try:
-        count = _register(registry, find(), source)
+        count = _register(registry, find(), status.source)
     except (Exception, SystemExit) as error:  # whatever it raises disables this plugin alone, and is shown
-        return PluginStatus(name, source, "disabled", f"{type(error).__name__}: {error}")
-    return PluginStatus(name, source, "loaded", components=count)
+        return replace(status, state="disabled", reason=f"{type(error).__name__}: {error}")
+    return replace(status, components=count)
 
 
 def _register(registry: Registry, plugin: object, source: str) -> int:

@@ -30,8 +30,18 @@ PACKAGES = (
 )
 
 
-def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[str]) -> dict[str, Any]:
-    """What provenance.json holds."""
+def provenance(
+    clips: Iterable[Clip],
+    device: str,
+    seed: int,
+    plugins: Iterable[str],
+    distributions: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What provenance.json holds.
+
+    Args:
+        plugins: files given with `--plugin`; distributions: `{name: version}` of installed plugins in use.
+    """
     versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -47,6 +57,7 @@ def provenance(clips: Iterable[Clip], device: str, seed: int, plugins: Iterable[
         "seed": seed,
         "versions": versions,
         "plugins": list(plugins),
+        "distributions": dict(distributions or {}),
         "data_sha256": data_hash(clips),
         "code": git_state(Path(__file__).parent),
     }

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from fusekit.errors import FusekitError, UnknownComponentError
 
@@ -52,6 +53,29 @@ class Entry:
     source: str
 
 
+@dataclass(frozen=True)
+class PluginStatus:
+    """What became of one plugin.
+
+    Attributes:
+        name: entry point name, or the file's name.
+        source: distribution and version, or the file's path.
+        state: "loaded", "disabled" (it is broken, `reason` says how) or "skipped" (not selected).
+        components: how many components it offers.
+        distribution, version: of the package that brings it; empty for a file.
+        module: where the hook is, as the entry point says; empty for a file.
+    """
+
+    name: str
+    source: str
+    state: Literal["loaded", "disabled", "skipped"]
+    reason: str = ""
+    components: int = 0
+    distribution: str = ""
+    version: str = ""
+    module: str = ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` if something known is close to `word`, else an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -59,9 +83,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 class Registry:
-    """Entries by kind and name."""
+    """Entries by kind and name.
+
+    Attributes:
+        plugins: what became of every plugin that was to offer some of them.
+    """
 
     def __init__(self) -> None:
+        self.plugins: list[PluginStatus] = []
         self._entries: dict[tuple[Kind, str], Entry] = {}
 
     def add(self, kind: str, name: str, ref: str, summary: str, source: str = "fusekit") -> None:

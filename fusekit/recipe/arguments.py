@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fusekit.errors import FusekitError, RecipeError
+from fusekit.errors import FusekitError, RecipeError, UnknownComponentError
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.hints import MismatchError, convert
 from fusekit.recipe.schema import Component, component_kind
@@ -27,17 +27,26 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
     return {p.name: p.replace(annotation=hints.get(p.name, Any)) for p in found}
 
 
-def component_faults(components: Iterable[Component], registry: Registry) -> list[Fault]:
+def component_faults(
+    components: Iterable[Component], registry: Registry, missing: Sequence[Fault] = ()
+) -> list[Fault]:
     """Load every class that is named and hold its arguments against it; a component that stands nowhere in a
     recipe (`path`) is no business of this.
+
+    Args:
+        missing: faults about distributions that are not there. They come first, and a component that nobody
+            offers is put down to them: it is no fault of its own until they are mended.
     """
-    faults = []
+    faults = list(missing)
     for component in components:
         kind = component_kind(tuple(component.path.split(".")))
         if kind is None:
             continue
         try:
             cls = registry.load(registry.get(kind, component.name))
+        except UnknownComponentError as error:
+            if not missing:
+                faults.append(Fault(component.where, component.path, str(error)))
         except FusekitError as error:
             faults.append(Fault(component.where, component.path, str(error)))
         else:

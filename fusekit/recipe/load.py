@@ -14,6 +14,7 @@ from fusekit.recipe.hints import show
 from fusekit.recipe.interpolate import interpolate
 from fusekit.recipe.merge import merge, parse_overrides
 from fusekit.recipe.nodes import Node, parse
+from fusekit.recipe.requires import requirement_faults, wanted
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry, nearest
 
@@ -32,8 +33,9 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Regi
     Args:
         path_or_name: a YAML file, or the name of a recipe that comes with fusekit, e.g. "demo".
         overrides: `key.path=value`, as typed on the command line.
-        registry: with it, an error also lists what is wrong with the components that the recipe names. (A
-            recipe without such faults is held against it by `fusekit.build.check`.)
+        registry: with it, what the recipe `requires` must be there, and an error also lists what is wrong
+            with the components that the recipe names. (A recipe without such faults is held against it by
+            `fusekit.build.check`.)
 
     Raises:
         RecipeError: lists every fault with its place, key and the nearest name.
@@ -51,8 +53,9 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = (), registry: Regi
     root.value.setdefault("name", Node(file.stem, _shown(file), 1))
     preset = _preset(root, faults)
     recipe, components = fill(root, preset, tuple(_shown(path) for path in files), faults)
-    if recipe is None or faults:
-        faults += component_faults(components, registry) if registry is not None else []
+    missing = requirement_faults(wanted(root), registry) if registry is not None else []
+    if recipe is None or faults or missing:
+        faults += component_faults(components, registry, missing) if registry is not None else []
         raise error(str(path_or_name), faults)
     return recipe
 

@@ -3,6 +3,7 @@
 - A mapping is merged key by key; anything else is replaced.
 - A component that is given another `name` starts from its own defaults: the arguments below it are dropped.
   A bare word where a component stands is its name: `fusion=concat` is `fusion={name: concat}`.
+- `requires` is added to: what a recipe extends needs its plugins still.
 - An entry of a list is reached by number, or by its `name`: `stages.0.epochs=5`, `stages.latent.epochs=5`.
 """
 
@@ -61,6 +62,9 @@ def merge(base: Node, over: Node, faults: list[Fault], path: Path = ()) -> Node:
             else:
                 items[index] = merge(items[index], child, faults, (*path, key))
         return Node(items, base.file, base.line)
+    if path == ("requires",) and isinstance(base.value, list) and isinstance(over.value, list):
+        known = [child.value for child in base.value]
+        return Node([*base.value, *(c for c in over.value if c.value not in known)], over.file, over.line)
     return over
 
 

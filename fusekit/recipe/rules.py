@@ -101,6 +101,9 @@ def _evaluation(values: Values) -> Broken:
 def _recipe(values: Values) -> Broken:
     if "name" in values and not re.fullmatch(r"\w[\w.-]*", values["name"]):
         yield "name", f"{values['name']!r} cannot name a folder: use letters, digits, '-', '_' and '.'"
+    for name in values.get("requires", ()):
+        if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII):
+            yield "requires", f"{name!r} is no name of a distribution, as in requires: [fusekit-ecg]"
     if "modalities" in values:
         names = values["modalities"]
         if not names:

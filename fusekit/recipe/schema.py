@@ -187,6 +187,7 @@ class Recipe:
     Attributes:
         modalities: in the recipe's order, which is the order of `present[..., i]`.
         preset: arguments that the recipe left open were taken from it (`fusekit/recipe/presets`).
+        requires: distributions whose plugins it needs; those of a recipe that it extends count, too.
         files: the files it was read from, the recipe itself first.
         places: `{dotted path: place}` of every key that is written somewhere, for messages.
     """
@@ -204,6 +205,7 @@ class Recipe:
     evaluation: Evaluation = field(default_factory=Evaluation)
     output: Output = field(default_factory=Output)
     preset: str = "default"
+    requires: tuple[str, ...] = ()
     files: tuple[str, ...] = field(default=(), compare=False)
     places: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 

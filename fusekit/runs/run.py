@@ -16,7 +16,9 @@ from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 from fusekit.nn.model import Model
 from fusekit.recipe.arguments import component_faults
+from fusekit.recipe.faults import Fault
 from fusekit.recipe.load import load as load_recipe
+from fusekit.recipe.requires import missing
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 from fusekit.runs.data import Count, Data, load_data
@@ -47,13 +49,20 @@ def check_known(folder: Path, recipe: Recipe, registry: Registry) -> None:
     """Whether every component of a run is still to be had.
 
     Raises:
-        RunError: not so; the message names the plugin files that the run was trained with.
+        RunError: not so; the message names the packages and the plugin files that the run was trained with.
     """
-    faults = component_faults([component for _, component in recipe.components()], registry)
+    path = folder / "provenance.json"
+    facts = read_json(path) if path.is_file() else {}
+    used = dict.fromkeys(recipe.requires, "") | facts.get("distributions", {})
+    gone = [
+        Fault(f"'{folder}' was trained with {name} {version}".rstrip(), "", fault)
+        for name, version in used.items()
+        if (fault := missing(name, registry))
+    ]
+    faults = component_faults([component for _, component in recipe.components()], registry, gone)
     if not faults:
         return
-    path = folder / "provenance.json"
-    files = read_json(path).get("plugins", []) if path.is_file() else []
+    files = facts.get("plugins", [])
     given = " ".join(f"--plugin {file}" for file in files)
     hint = f"\n  The run was trained with {given}; give that again." if files else ""
     raise RunError("\n".join(map(str, faults)) + hint)

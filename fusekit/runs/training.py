@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -83,7 +83,8 @@ def train(
             if resume:
                 _same_data(run_dir, data)
             else:
-                _begin(run_dir, recipe, data, str(runtime.device), plugins, branches_from)
+                used = build.distributions(recipe, registry)
+                _begin(run_dir, recipe, data, str(runtime.device), plugins, used, branches_from)
         runtime.wait()
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
@@ -145,6 +146,7 @@ def _begin(
     data: Data,
     device: str,
     plugins: Sequence[str],
+    distributions: Mapping[str, str],
     branches_from: Sequence[Path],
 ) -> None:
     if (run_dir / "recipe.yaml").exists():  # begun by another process since the command line looked
@@ -156,7 +158,7 @@ def _begin(
             f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
         ) from error
     write_json(run_dir / "splits.json", data.split.to_json())
-    facts = provenance(data.clips, device, recipe.train.seed, plugins)
+    facts = provenance(data.clips, device, recipe.train.seed, plugins, distributions)
     facts["corpus"] = data.corpus.describe()
     facts["branches_from"] = [str(run.resolve()) for run in branches_from]
     facts["label_range"] = list(data.corpus.label_range)
