@@ -55,12 +55,12 @@ class Beats:
 def find_beats(signal: np.ndarray, rate: float, start_s: float = 0.0) -> Beats:
     """`(n, leads)` without NaN, at `rate` samples per second, first sample at `start_s` -> its beats.
 
-    Leads are weighed by their running mean energy, so that units and gains do not matter.
+    Leads are weighed by their mean energy so far, so that units and gains do not matter.
     """
+    if not len(signal):
+        return Beats(np.zeros(0), np.zeros(0))
     energy = qrs_energy(resample(signal, rate, RATE))
     at, known = _decide(energy)
-    if not len(at):
-        return Beats(np.zeros(0), np.zeros(0))
     later = HALF_S + reach_s(rate, RATE) * (rate != RATE) + 1 / RATE
     return Beats(start_s + _between(energy, at) / RATE, start_s + known / RATE + later)
 
@@ -71,6 +71,8 @@ def qrs_energy(signal: np.ndarray) -> np.ndarray:
     if own.shape[1] == 1:
         return np.sqrt(own[:, 0])
     typical = np.cumsum(own, axis=0) / np.arange(1, len(own) + 1)[:, None]
+    learn = min(LEARN_S * RATE, len(own))
+    typical[:learn] = typical[learn - 1]  # no beat is known before that
     weighed = np.divide(own, typical, out=np.zeros_like(own), where=typical > 0)
     return np.sqrt(weighed.mean(axis=1))
 
@@ -112,8 +114,6 @@ def _decide(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`(n,)` -> positions of beats, and the position at which each is known; both `(m,)`, in order of time."""
     reach, learn = round(REFRACTORY_S * RATE), LEARN_S * RATE
     memory = _Memory()
-    if not len(energy):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     memory.learn(energy[:learn])
     beats: list[tuple[int, int]] = []
     passed: list[int] = []  # candidates since the last beat that were taken for noise

@@ -203,6 +203,7 @@ def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray
     mean = float(steps.mean())
     for _ in range(4):  # gaps pull the mean up, so those found are left out and the mean is taken again
         mean = float(steps[steps <= GAP * mean].mean())
+    mean = _whole(times - start, mean)
     gaps = np.flatnonzero(steps > GAP * mean)
     grid = start + np.arange(round(float(times[-1] - start) / mean) + 1) * mean
     if not len(gaps) and len(grid) == len(times) and np.abs(times - grid).max() < 0.75 * mean:
@@ -211,6 +212,15 @@ def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray
     for i in gaps.tolist():
         even[(grid > times[i] + mean / 2) & (grid < times[i + 1] - mean / 2)] = np.nan
     return even, 1 / mean, start
+
+
+def _whole(times: np.ndarray, mean: float) -> float:
+    """The spacing of a whole number of samples per second, if that explains all times to 0.3 samples: rounded
+    stamps give a rate of 128 as 127.9998, and a little otherwise for each length of the file."""
+    rate = max(round(1 / mean), 1)
+    position = times * rate
+    explains = np.abs(position - np.rint(position)).max() <= 0.3 and abs(mean * rate - 1) < 1e-3
+    return 1 / rate if explains else mean
 
 
 def _interpolated(grid: np.ndarray, times: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -52,15 +52,15 @@ def band_kernel(rate: int, low_hz: float, high_hz: float, half_s: float) -> np.n
     half = round(half_s * rate)
     low_pass = firwin(2 * half + 1, (high_hz - low_hz) / 2, fs=rate)
     turn = 2j * np.pi * (low_hz + high_hz) / 2 / rate
-    return 2 * low_pass * np.exp(turn * np.arange(-half, half + 1))
+    kernel = 2 * low_pass * np.exp(turn * np.arange(-half, half + 1))
+    return kernel - low_pass * (kernel.sum() / low_pass.sum())  # an offset leaves nothing
 
 
 def envelope(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """`(n, leads)` -> `(n, leads)` modulus of the signal under a complex kernel; the ends go on outside."""
     half = len(kernel) // 2
-    padded = np.pad(signal, ((half, half), (0, 0)), mode="edge")
-    columns = [np.abs(np.convolve(column, kernel, mode="valid")) for column in padded.T]
-    return np.stack(columns, axis=1) if columns else np.zeros_like(signal)
+    padded = np.pad(signal - signal[:1], ((half, half), (0, 0)), mode="edge")
+    return np.stack([np.abs(np.convolve(column, kernel, mode="valid")) for column in padded.T], axis=1)
 
 
 @lru_cache(maxsize=4)

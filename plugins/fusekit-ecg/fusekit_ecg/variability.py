@@ -32,7 +32,7 @@ class HeartRateVariability(Reader):
         window_s: length of the stretch. 30 s carry mean HR and RMSSD; SDNN grows with it, so compare runs of
             one length only.
         least_s: seconds of signal after which there are features.
-        detector: `adaptive`: ours, after Pan, Tompkins and Hamilton, which looks at nothing after the step
+        method: how beats are found. `adaptive`: ours, after Pan, Tompkins and Hamilton, which looks at nothing after the step
             (`fusekit_ecg.beats`); or one of NeuroKit2's on the first lead, after its own cleaning, which looks
             at the whole file.
 
@@ -52,7 +52,7 @@ class HeartRateVariability(Reader):
         rate_hz: float | None = None,
         window_s: float = 30.0,
         least_s: float = 10.0,
-        detector: Literal[
+        method: Literal[
             "adaptive", "neurokit", "pantompkins1985", "hamilton2002", "elgendi2010", "engzeemod2012"
         ] = "adaptive",
     ) -> None:
@@ -62,7 +62,7 @@ class HeartRateVariability(Reader):
                 f"reader heart-rate-variability: least_s must be from 5 seconds to window_s ({window_s:g}), "
                 f"found {least_s:g}"
             )
-        self.window_s, self.least_s, self.detector = window_s, least_s, detector
+        self.window_s, self.least_s, self.method = window_s, least_s, method
         self.raw_shape, self.lookahead_s = (len(NAMES),), 0.0
 
     def settings(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class HeartRateVariability(Reader):
             "leads": self.leads,
             "columns": list(self.columns),
             "rate_hz": self.rate_hz,
-            "detector": self.detector,
+            "method": self.method,
         }
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
@@ -81,8 +81,8 @@ class HeartRateVariability(Reader):
         signal, _ = filled(found.signal)
         beats = find_beats(signal, found.rate, start_s)
         good = usable(found.signal, found.rate, beats, start_s).any(axis=1)
-        if self.detector != "adaptive":
-            beats = _neurokit(source, signal[:, 0], found.rate, start_s, self.detector)
+        if self.method != "adaptive":
+            beats = _neurokit(source, signal[:, 0], found.rate, start_s, self.method)
         beats = trusted(good, beats, start_s)
         return {
             "beats": beats.times,
@@ -126,8 +126,8 @@ def _neurokit(source: Source, lead: np.ndarray, rate: float, start_s: float, met
         _, found = neurokit2.ecg_peaks(cleaned, sampling_rate=round(rate), method=method)
     except Exception as fault:  # NeuroKit2's detectors raise whatever their arithmetic stumbles over
         raise DataError(
-            f"{source.path}: NeuroKit2's detector {method} finds no beats in it ({fault}). "
-            "Use `detector: adaptive`, or another of its methods."
+            f"{source.path}: NeuroKit2's method {method} finds no beats in it ({fault}). "
+            "Use `method: adaptive`, or another of its methods."
         ) from fault
     times = start_s + np.asarray(found["ECG_R_Peaks"], np.float64) / rate
     return Beats(times, times)

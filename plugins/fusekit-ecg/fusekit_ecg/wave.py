@@ -191,7 +191,7 @@ def _heights(x: np.ndarray, rate: int) -> np.ndarray:
     all of it, where it is shorter than one)."""
     seconds = max(x.shape[2] // rate, 1)
     whole = x[..., -seconds * rate :]
-    return np.abs(whole).reshape(*x.shape[:2], seconds, -1).max(axis=3)
+    return np.abs(whole).reshape(*x.shape[:2], seconds, whole.shape[2] // seconds).max(axis=3)
 
 
 def _typical(heights: np.ndarray, count: np.ndarray) -> np.ndarray:
