@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
 from fusekit.data.cache import kept
-from fusekit.data.corpora.layout import check_request, natural
+from fusekit.data.corpora.layout import Skipped, check_request, natural, nothing_usable
 from fusekit.data.label_file import as_number, read_table
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import DataError
@@ -23,6 +24,7 @@ LAYOUT = (
     "VideoLuminance.csv and VideoInfo.json, in any sub-folder"
 )
 MODALITIES = ("head", "gaze", "luminance")
+_DIGITS = re.compile(r"\d+")
 HEAD_STEP_S = 0.2  # 299 samples of a minute
 _DIMS = (VALENCE, AROUSAL)
 
@@ -60,29 +62,30 @@ class CeapCorpus(Corpus):
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         check_request("CEAP-360VR", self.root, modalities, dims, (MODALITIES, _DIMS))
+        skipped = Skipped()
         traces = self._traces()
-        tables = self._tables(modalities)
-        clips, rejected = [], []
+        tables = self._tables(modalities, {person for person, _ in traces})
+        clips: list[Clip] = []
         for person, video in sorted(traces, key=lambda key: (natural(key[0]), natural(key[1]))):
-            name = f"{person[:1]}{int(person[1:]):02d}-{video}"
+            name = f"{_DIGITS.sub(lambda found: found[0].zfill(2), person)}-{video}"
             own = {m: tables[m, person, video] for m in modalities if (m, person, video) in tables}
             missing = [m for m in modalities if m not in own]
             if missing:
-                rejected.append(Rejected(name, f"has no {' and no '.join(missing)}"))
-            if not own:
-                continue
+                skipped.add(name, f"has no {' and no '.join(missing)}")
             rows = traces[person, video]
-            values = np.array([[row[dim] for dim in dims] for row in rows]).reshape(len(rows), len(dims))
-            labels = Labels(_increasing(name, rows), values.astype(np.float32), tuple(dims))
-            subject = person if self.keep_together == "participants" else video
-            clips.append(Clip(name, subject, {m: Source(path) for m, path in own.items()}, labels))
+            times = np.array([row["time_s"] for row in rows], np.float64)
+            if (np.diff(times) <= 0).any():
+                skipped.add(name, "the times of its annotations do not increase")
+            elif own:
+                values = np.array([[row[dim] for dim in dims] for row in rows]).reshape(len(rows), len(dims))
+                labels = Labels(times, values.astype(np.float32), tuple(dims))
+                subject = person if self.keep_together == "participants" else video
+                clips.append(Clip(name, subject, {m: Source(path) for m, path in own.items()}, labels))
         if not clips:
-            raise DataError(
-                f"{self.root}: no clip of CEAP-360VR has any of {', '.join(modalities)}. Expected: {LAYOUT}"
-            )
+            raise nothing_usable("CEAP-360VR", self.root, LAYOUT, skipped)
         people, videos = {p for p, _ in traces}, {v for _, v in traces}
         self._found = f"{len(clips)} clips of {len(people)} participants and {len(videos)} videos"
-        return clips, rejected
+        return sorted(clips, key=lambda c: c.id), skipped.rows
 
     def describe(self) -> str:
         shared = "participants" if self.keep_together == "videos" else "videos"
@@ -103,7 +106,7 @@ class CeapCorpus(Corpus):
             found.update(_annotations(file))
         return found
 
-    def _tables(self, modalities: Sequence[str]) -> dict[tuple[str, str, str], Path]:
+    def _tables(self, modalities: Sequence[str], people: Collection[str]) -> dict[tuple[str, str, str], Path]:
         """Table by modality, participant and video."""
         rates = self._rates() if {"gaze", "luminance"} & set(modalities) else {}
         found: dict[tuple[str, str, str], Path] = {}
@@ -121,7 +124,6 @@ class CeapCorpus(Corpus):
         if "luminance" in modalities:
             path = self._need("VideoLuminance.csv")
             header, lines = read_table(path)
-            people = {person for person, _ in self._traces()}
             for column, video in enumerate(header[1:], 1):
                 cells = [(as_number(line[0]), as_number(line[column])) for _, line in lines]
                 frames = [[n / _rate(rates, video), x] for n, x in cells if n is not None and x is not None]
@@ -189,15 +191,6 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as fault:
         raise DataError(f"{path}: this is no JSON in UTF-8 ({fault}); copy it again") from fault
-
-
-def _increasing(name: str, rows: Sequence[Mapping[str, float]]) -> np.ndarray:
-    times = np.array([row["time_s"] for row in rows], np.float64)
-    if (np.diff(times) <= 0).any():
-        raise DataError(
-            f"CEAP-360VR, clip {name}: the annotations' times do not increase; copy the file again"
-        )
-    return times
 
 
 def _head(rows: Sequence[Mapping[str, float]]) -> Path:
