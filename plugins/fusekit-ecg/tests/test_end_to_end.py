@@ -44,7 +44,12 @@ temporal: {name: luong-lstm, dim: 8, memory: 2}
 head:     {name: linear}
 stages:
   - {name: latent, objective: adversarial, epochs: 1, batch_size: 8}
-  - {name: sequence, objective: supervised, epochs: 1, batch_size: 8, freeze: [encoder, quadrant], windows: [4]}
+  - name: sequence
+    objective: supervised
+    epochs: 1
+    batch_size: 8
+    freeze: [encoder, quadrant]
+    windows: [4]
 """
 BOTH = """\
   wave:
