@@ -104,7 +104,7 @@ def test_vi_and_au_see_clean_inputs_and_are_else_the_same() -> None:
         assert (plain.stages, plain.temporal) == (denoising.stages, denoising.temporal)
 
 
-SMALL = ("ceap360vr", "demo", "mosi", "ravdess-au-des", "ravdess-av-gas")
+SMALL = ("ceap360vr", "demo", "demo-ecg", "demo-ecg-alone", "mosi", "ravdess-au-des", "ravdess-av-gas")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SMALL])
