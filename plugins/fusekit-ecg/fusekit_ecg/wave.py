@@ -46,8 +46,8 @@ class ECG(Reader):
         reference: where baseline and height come from. `window`: the window alone: smoothness priors with a
             cut-off at 0.5 Hz, and the upper quartile of the largest deflections of its seconds. `file`:
             NeuroKit2's `ecg_clean` of the whole file (zero phase, its hum filter included) and the median
-            over all its seconds, so that amplitudes can be compared within a file; it looks at all of the
-            future.
+            over all usable seconds, so that amplitudes can be compared within a file; it looks at all of
+            the future.
 
     Raises:
         RecipeError: a length or rate makes no sense, or `columns` does not agree with `leads`.
@@ -95,7 +95,7 @@ class ECG(Reader):
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`wave (n, leads)` float32 at `rate`; `usable (seconds, leads)` bool, row k of `start_s + k + 1`;
-        `height (leads,)` of an R wave over the whole file; `start_s`, `reach_s`, `duration_s`, all `(1,)`.
+        `start_s`, `reach_s`, `duration_s`, all `(1,)`; for reference `file` also `height (leads,)`.
         """
         found = read_recording(source.path, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
         start_s = found.start_s if source.start_s is None else source.start_s
@@ -103,17 +103,16 @@ class ECG(Reader):
         wave = resample(signal, found.rate, self.rate)
         later_s = 0.0 if found.rate == self.rate else reach_s(found.rate, self.rate)
         good = usable(found.signal, found.rate, find_beats(signal, found.rate, start_s), start_s)
-        if self.reference == "file":
-            wave = _cleaned(wave, self.rate)
-        heights = _heights(wave.T[None], self.rate)[0]
-        return {
-            "wave": wave.astype(np.float32),
+        arrays = {
             "usable": good,
-            "height": np.median(heights, axis=1),
             "start_s": np.array([start_s]),
             "reach_s": np.array([later_s]),
             "duration_s": np.array([start_s + len(found.signal) / found.rate]),
         }
+        if self.reference == "file":
+            wave = _cleaned(wave, self.rate)
+            arrays["height"] = _height_over(wave, self.rate, good)
+        return {**arrays, "wave": wave.astype(np.float32)}
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True inside the file, from its third second on, where one lead shows a heart."""
@@ -206,6 +205,15 @@ def _typical(heights: np.ndarray, count: np.ndarray) -> np.ndarray:
     ordered = -np.sort(-heights, axis=2)
     at = np.broadcast_to((count // 4)[:, None, None], (*ordered.shape[:2], 1))
     return np.take_along_axis(ordered, np.minimum(at, ordered.shape[2] - 1), axis=2)[..., 0]
+
+
+def _height_over(wave: np.ndarray, rate: int, good: np.ndarray) -> np.ndarray:
+    """`(n, leads)`, `(seconds, leads)` bool -> `(leads,)` median of the largest deflections of usable
+    seconds; 0 for a lead without any."""
+    seconds = len(wave) // rate
+    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, -1).max(axis=1)
+    columns = zip(heights.T, good[:seconds].T, strict=True)
+    return np.array([np.median(h[g]) if g.any() else 0.0 for h, g in columns])
 
 
 def _cleaned(wave: np.ndarray, rate: int) -> np.ndarray:
