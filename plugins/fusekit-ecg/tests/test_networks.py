@@ -96,7 +96,7 @@ def test_the_generator_learns_to_undo_damage() -> None:
     damage = ECGDegradation(rate=64, probability=1.0)
     generator = ECGGenerator((1, 256), width=6, blocks=1)
     optimizer = torch.optim.Adam(generator.parameters(), 3e-3)
-    for step in range(100):
+    for step in range(200):
         rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(step))[:8]
         rngs = [np.random.default_rng([step, i]) for i in range(8)]
         loss = (generator.decode(generator.encode(damage(x[rows], rngs))) - x[rows]).abs().mean()
