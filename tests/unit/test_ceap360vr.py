@@ -31,7 +31,11 @@ def lines(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "ceap"
+    return look_alike(tmp_path / "ceap")
+
+
+def look_alike(folder: Path) -> Path:
+    """Three participants, two videos; P2 has no fixation in V1."""
     folder.mkdir()
     people, videos = ("P1", "P2", "P10"), ("V1", "V2")
     pairs = [(p, v) for p in people for v in videos]
