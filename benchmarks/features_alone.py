@@ -89,14 +89,15 @@ def _scores(run: Run, part: str) -> dict[str, float]:
     rows = table["split"] == part
     (dim, *more) = run.recipe.target.dims
     if not more:
-        found |= _signs(table[dim][rows], table[f"{dim}_true"][rows])
+        middle = sum(metrics["label_range"]) / 2  # the table is in the corpus's own range
+        found |= _signs(table[dim][rows] - middle, table[f"{dim}_true"][rows] - middle)
     return {k: float("nan") if v is None else v for k, v in found.items()}
 
 
 def _signs(prediction: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Accuracy by sign, where labels have two values; `(n,)` on the scale -1..1."""
+    """Accuracy by sign, where labels have two values; `(n,)`, the range's middle at 0."""
     known = ~np.isnan(true)
-    if set(np.unique(true[known])) != {-1.0, 1.0}:
+    if len(np.unique(true[known])) != 2:
         return {}
     return {"accuracy": float(((prediction >= 0) == (true >= 0))[known].mean())}
 

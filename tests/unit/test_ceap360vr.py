@@ -31,7 +31,11 @@ def lines(path: Path, header: str, rows: list[tuple[Any, ...]]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "ceap"
+    return look_alike(tmp_path / "ceap")
+
+
+def look_alike(folder: Path) -> Path:
+    """Three participants, two videos; P2 has no fixation in V1."""
     folder.mkdir()
     people, videos = ("P1", "P2", "P10"), ("V1", "V2")
     pairs = [(p, v) for p in people for v in videos]
@@ -131,19 +135,20 @@ def test_the_release_s_own_annotations_give_the_same(root: Path) -> None:
         CeapCorpus(root=root).load(ALL, VA)
 
 
-@pytest.mark.parametrize("kept", ["participants", "videos"])
-def test_folds_divide_no_participant_or_no_video(root: Path, kept: str) -> None:
-    corpus = CeapCorpus(root=root, keep_together=kept)  # type: ignore[arg-type]
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_a_fold_divides_no_participant(root: Path, fold: int) -> None:
+    clips, _ = CeapCorpus(root=root).load(ALL, VA)
+    split = assign(clips, folds=3, fold=fold, validation=0.3)
+    parts = [{c.split("-")[0] for c in split.part(p)} for p in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [1, 1, 1]
+    assert len(parts[0] | parts[1] | parts[2]) == 3
+
+
+def test_videos_are_kept_together_instead_on_request(root: Path) -> None:
+    corpus = CeapCorpus(root=root, keep_together="videos")
     clips, _ = corpus.load(ALL, VA)
-    place = 0 if kept == "participants" else 1
-    split = assign(clips, folds=2, fold=0, validation=0.3) if kept == "participants" else None
-    if split is None:
-        assert {c.subject for c in clips} == {"V1", "V2"}
-        assert "folds divide no video; participants are in all parts" in corpus.describe()
-        return
-    parts = [{c.split("-")[place] for c in split.part(p)} for p in ("train", "validation", "test")]
-    assert not parts[0] & parts[2]
-    assert not parts[0] & parts[1]
+    assert [c.subject for c in clips] == ["V1", "V2"] * 3
+    assert "folds divide no video; participants are in all parts" in corpus.describe()
 
 
 def test_what_is_wrong_is_said(root: Path, tmp_path: Path) -> None:
@@ -153,6 +158,7 @@ def test_what_is_wrong_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         CeapCorpus(root=tmp_path / "gone").load(ALL, VA)
     info = root / "VideoInfo.json"
+    whole = info.read_text()
     for content, said in (
         ("[]", "does not tell each VideoID"),
         ("{", "no JSON"),
@@ -162,6 +168,7 @@ def test_what_is_wrong_is_said(root: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=said):
             corpus.load(ALL, VA)
     assert len(corpus.load(("head",), VA)[0]) == 6
+    info.write_text(whole)
     lines(root / "head_scanpath.csv", "participant,video,id,pitch,yaw", [("P1", "V1", 1, "?", 0)])
     with pytest.raises(DataError, match="line 2 must hold numbers in id, pitch, yaw"):
         corpus.load(("head",), VA)

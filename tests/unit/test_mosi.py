@@ -43,8 +43,11 @@ def number(video: str, utterance: int) -> float:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
+    return look_alike(tmp_path / "mosi")
+
+
+def look_alike(folder: Path) -> Path:
     """Transcripts sorted as text (1, 10, 2), tables by label (1 first), as the published files are."""
-    folder = tmp_path / "mosi"
     said = sorted(
         (f"{video}_{n}", label) for part in VIDEOS.values() for video, own in part for n, label in own.items()
     )
