@@ -1,0 +1,142 @@
+"""Rules of degradations and detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from multiprocessing.reduction import ForkingPickler
+
+import numpy as np
+import torch
+
+from fusekit.registry import Kind
+from fusekit.testing.findings import apart, rule
+from fusekit.testing.subject import Subject
+
+MANY = 24
+"""Rows shown to a degradation: enough that one which damages each second row damages some."""
+
+
+def _rngs(n: int = MANY, seed: int = 7) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, i]) for i in range(n)]
+
+
+@rule(
+    "shapes",
+    Kind.DEGRADATION,
+    says="A damaged copy of the same shape and type; the input is left alone, and constants stay finite.",
+    documented="fusekit.contracts.Degradation",
+)
+def _copies(subject: Subject) -> Iterator[str]:
+    damage, x = subject.make(), subject.raw(0, MANY)
+    kept = x.clone()
+    out = damage(x, _rngs())
+    if apart(x, kept) > 0:
+        yield "it changes its input in place"
+    if out.shape != x.shape or out.dtype != x.dtype:
+        yield f"{x.dtype} {tuple(x.shape)} became {out.dtype} {tuple(out.shape)}"
+        return
+    if apart(out, kept) == 0:
+        yield f"none of {MANY} rows is damaged"
+    for value in subject.case.constants:
+        if not torch.isfinite(damage(torch.full_like(x, value), _rngs())).all():
+            yield f"input of {value:g} everywhere: the damaged copy is not finite"
+
+
+@rule(
+    "own-generators",
+    Kind.DEGRADATION,
+    says="Row i draws from rngs[i] alone: the same generators give the same damage, other rows do not matter.",
+    documented="fusekit.contracts.Degradation; docs/design.md, Contracts",
+)
+def _own(subject: Subject) -> Iterator[str]:
+    damage, x = subject.make(), subject.raw(0, MANY)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global generators are those that a careless part would use
+    out = damage(x.clone(), _rngs())
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    if apart(out, damage(x.clone(), _rngs())) > 0:
+        yield "the same generators give other damage: it draws elsewhere too"
+        return
+    other = x.clone()
+    other[1::2] = subject.raw(1, MANY)[1::2]
+    odd = np.flatnonzero([apart(a, b) > 1e-5 for a, b in zip(out[::2], damage(other, _rngs())[::2], strict=True)])
+    if odd.size:
+        yield f"other content in odd rows changes {odd.size} of {MANY // 2} even rows"
+    order = np.random.default_rng(0).permutation(MANY)[: MANY // 2].tolist()
+    turned = damage(x[order], [_rngs()[i] for i in order])
+    if apart(turned, out[order]) > 1e-5:
+        yield "rows in another order, each with its own generator, are damaged otherwise"
+    if apart(damage(x.clone(), _rngs(seed=8)), out) == 0:
+        yield "other generators give the same damage: it does not draw from them"
+
+
+@rule(
+    "workers",
+    Kind.READER,
+    Kind.DETECTOR,
+    Kind.DEGRADATION,
+    says="It can be sent to a data worker, another process.",
+    documented="docs/testing.md",
+)
+def _workers(subject: Subject) -> Iterator[str]:
+    try:
+        ForkingPickler.dumps(subject.make())
+    except Exception as error:  # AttributeError, TypeError, PicklingError and what parts raise themselves
+        yield f"it cannot be sent to another process: {error}"
+
+
+@rule(
+    "shapes",
+    Kind.DETECTOR,
+    says="(H, W, 3) uint8 -> (n, 5) finite boxes with x0 < x1 and y0 < y1, a hint or none; to_tight has four numbers.",
+    documented="fusekit.contracts.Detector",
+)
+def _boxes(subject: Subject) -> Iterator[str]:
+    detector = subject.make()
+    if len(detector.to_tight) != 4 or not np.isfinite(detector.to_tight).all():
+        yield f"to_tight is {detector.to_tight!r}, not four numbers"
+    for what, frame in _frames(subject).items():
+        kept = frame.copy()
+        for near in (None, np.array([5.0, 5.0, 30.0, 30.0])):
+            found = detector.detect(frame, near)
+            yield from (f"{what}: {seen}" for seen in _box_faults(found))
+            if apart(found, detector.detect(frame, near)) > 0:
+                yield f"{what}: two calls find different boxes"
+        if apart(frame, kept) > 0:
+            yield f"{what}: it changes the frame in place"
+    if subject.case.picture is not None and not len(detector.detect(subject.case.picture())):
+        yield "it finds no face in the case's picture"
+
+
+def _frames(subject: Subject) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    frames = {
+        "a black frame": np.zeros((60, 80, 3), np.uint8),
+        "noise": rng.integers(0, 256, (61, 47, 3)).astype(np.uint8),
+        "a tiny frame": np.full((8, 8, 3), 90, np.uint8),
+    }
+    return frames | ({"the case's picture": subject.case.picture()} if subject.case.picture else {})
+
+
+def _box_faults(found: object) -> Iterator[str]:
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] != 5:
+        yield f"it gives {getattr(found, 'shape', type(found).__name__)}, declared is (n, 5)"
+    elif not np.isfinite(found).all():
+        yield "a box is not finite"
+    elif ((found[:, 0] >= found[:, 2]) | (found[:, 1] >= found[:, 3])).any():
+        yield "a box has no area: x0 < x1 and y0 < y1 do not hold"
+
+
+@rule(
+    "nobody",
+    Kind.DETECTOR,
+    says="An empty picture has no face: (0, 5).",
+    documented="fusekit.contracts.Detector",
+)
+def _nobody(subject: Subject) -> Iterator[str]:
+    detector = subject.make()
+    for level, what in ((0, "black"), (128, "grey"), (255, "white")):
+        found = detector.detect(np.full((90, 120, 3), level, np.uint8))
+        if np.shape(found) != (0, 5):
+            yield f"in a {what} frame it finds {np.shape(found)}, not (0, 5)"

@@ -1,0 +1,105 @@
+"""Rules that bind components of every kind: what they are, and what a recipe may say of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from fusekit.contracts import (
+    Corpus,
+    Degradation,
+    Detector,
+    Encoder,
+    Fusion,
+    Loss,
+    Projector,
+    QuadrantHead,
+    Reader,
+    Temporal,
+)
+from fusekit.recipe.arguments import check_arguments, parameters
+from fusekit.recipe.schema import Component
+from fusekit.registry import Kind
+from fusekit.testing.findings import rule, told
+from fusekit.testing.subject import Subject
+
+BASES: dict[Kind, type] = {
+    Kind.CORPUS: Corpus,
+    Kind.READER: Reader,
+    Kind.DETECTOR: Detector,
+    Kind.DEGRADATION: Degradation,
+    Kind.ENCODER: Encoder,
+    Kind.QUADRANT: QuadrantHead,
+    Kind.PROJECTOR: Projector,
+    Kind.FUSION: Fusion,
+    Kind.TEMPORAL: Temporal,
+    Kind.HEAD: nn.Module,
+    Kind.LOSS: Loss,
+}
+"""The class that a component of each kind derives from."""
+
+GIVEN: dict[Kind, tuple[str, ...]] = {
+    Kind.ENCODER: ("raw_shape",),
+    Kind.QUADRANT: ("raw_shape", "latent_shape"),
+    Kind.PROJECTOR: ("latent_shape", "conditioning"),
+    Kind.FUSION: ("in_dims",),
+    Kind.TEMPORAL: ("in_dim",),
+    Kind.HEAD: ("in_dim", "out_dim"),
+}
+"""What the builder hands over by position; to the other kinds, nothing."""
+
+
+@rule(
+    "class",
+    *Kind,
+    says="A component is a class that derives from the base of its kind and implements all of it.",
+    documented="fusekit.contracts",
+)
+def _class(subject: Subject) -> Iterator[str]:
+    base = BASES[subject.kind]
+    if not issubclass(subject.cls, base):
+        yield f"{subject.cls.__name__} does not derive from {base.__module__.split('.')[0]}'s {base.__name__}"
+    elif inspect.isabstract(subject.cls):
+        yield f"{subject.cls.__name__} leaves {', '.join(sorted(subject.cls.__abstractmethods__))} abstract"
+    if not subject.cls.__doc__ or subject.cls.__doc__ == base.__doc__:
+        yield f"{subject.cls.__name__} has no docstring, which `fusekit show {subject.case.name}` would print"
+
+
+@rule(
+    "signature",
+    *Kind,
+    says="What the builder gives is positional; what a recipe may say is keyword-only and annotated.",
+    documented="docs/plugins.md, One file; fusekit.contracts",
+)
+def _signature(subject: Subject) -> Iterator[str]:
+    named = GIVEN.get(subject.kind, ())
+    found = list(inspect.signature(subject.cls).parameters.values())
+    positional = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) != len(named):
+        expected = ", ".join(named) or "nothing"
+        yield f"the builder gives {expected} by position, the class takes {', '.join(positional) or 'nothing'}"
+    bare = [name for name, p in parameters(subject.cls).items() if p.annotation is Any]
+    if bare:
+        yield f"{', '.join(bare)}: without a type, a recipe's value cannot be checked"
+    case = subject.case
+    component = Component(case.name, dict(case.args), f"Case {case.id}")
+    for fault in check_arguments(component, subject.cls):
+        if not (subject.kind is Kind.CORPUS and case.layout is not None and "missing" in fault.message):
+            yield f"the case's arguments do not fit: {fault.message}"
+
+
+@rule(
+    "refusal",
+    *Kind,
+    says="It can be made of the case's arguments; what does not fit is refused by a RecipeError or DataError.",
+    documented="docs/plugins.md, Kinds",
+    applies=lambda case: case.layout is None,  # a corpus needs its folder first
+)
+def _made(subject: Subject) -> Iterator[str]:
+    try:
+        subject.make()
+    except Exception as error:  # told in full; nothing else can be checked then
+        yield f"it cannot be made: {told(error)}"

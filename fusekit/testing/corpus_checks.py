@@ -1,0 +1,199 @@
+"""Rules of corpora: clips in order, labels that can be aligned, everything left out is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusekit.contracts import Clip, Corpus, Labels, Rejected
+from fusekit.errors import DataError
+from fusekit.registry import Kind
+from fusekit.testing.findings import apart, rule, told
+from fusekit.testing.subject import Subject
+
+WRITE_ONE = "the case has no `layout`: write `layout=` a function that puts a tiny corpus into a folder"
+SPLITS = ("", "train", "validation", "test")
+
+
+@contextmanager
+def _cache(subject: Subject) -> Iterator[None]:
+    """fusekit's cache folder inside the test's: a corpus may keep something there."""
+    before = os.environ.get("FUSEKIT_CACHE")
+    os.environ["FUSEKIT_CACHE"] = str(subject.inner("cache"))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FUSEKIT_CACHE"]
+        else:
+            os.environ["FUSEKIT_CACHE"] = before
+
+
+@rule(
+    "clips",
+    Kind.CORPUS,
+    says="Clips come sorted by id, ids unique, with sources that exist, the same ones every time.",
+    documented="fusekit.contracts.Corpus.load, Clip",
+)
+def _clips(subject: Subject) -> Iterator[str]:
+    if subject.case.layout is None:
+        yield WRITE_ONE
+        return
+    with _cache(subject):
+        args = subject.case.layout(subject.inner("corpus"))
+        corpus, other = subject.make(**args), subject.make(**args)
+        clips, rejected = corpus.load(subject.case.modalities, subject.case.dims)
+        again, _ = other.load(subject.case.modalities, subject.case.dims)
+        yield from _order(clips)
+        if [c.id for c in clips] != [c.id for c in again]:
+            yield "two loads give different clips"
+        for clip in clips:
+            yield from (f"clip {clip.id}: {seen}" for seen in _clip_faults(clip, subject.case.modalities))
+        odd = [r for r in rejected if not (isinstance(r, Rejected) and r.where and r.reason)]
+        if odd:
+            yield f"left out without a place or a reason: {odd[0]!r}"
+        for name in subject.case.modalities:
+            alone, _ = corpus.load((name,), subject.case.dims)
+            bare = [c.id for c in alone if name not in c.sources]
+            if bare:
+                yield f"asked for '{name}' alone, clip {bare[0]} has none of it"
+        yield from _described(corpus)
+
+
+def _order(clips: list[Clip]) -> Iterator[str]:
+    ids = [clip.id for clip in clips]
+    if not ids:
+        yield "the case's layout gives no clip"
+    if ids != sorted(ids):
+        yield f"clips are not sorted by id: {', '.join(ids[:4])}"
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        yield f"the id {twice[0]} stands for {ids.count(twice[0])} clips"
+
+
+def _clip_faults(clip: Clip, modalities: tuple[str, ...]) -> Iterator[str]:
+    if not clip.id or not clip.subject:
+        yield "it has no id, or no subject to keep folds apart by"
+    if clip.split not in SPLITS:
+        yield f"split is {clip.split!r}, not one of {', '.join(map(repr, SPLITS))}"
+    if not set(clip.sources) & set(modalities):
+        yield f"it has none of the modalities asked for ({', '.join(modalities)})"
+    for name, source in clip.sources.items():
+        for path in (source.path, source.boxes):
+            if path is not None and not Path(path).exists():
+                yield f"its {name} source {Path(path).name} does not exist"
+
+
+def _described(corpus: Corpus) -> Iterator[str]:
+    low, high = corpus.label_range
+    if not low < high:
+        yield f"label_range is {corpus.label_range}, not (low, high)"
+    line = corpus.describe()
+    if not line or "\n" in line:
+        yield f"describe() is {line!r}, not one line"
+
+
+@rule(
+    "labels",
+    Kind.CORPUS,
+    says="Labels have increasing finite times and a column per dimension, within the corpus's range.",
+    documented="fusekit.contracts.Labels",
+)
+def _labels(subject: Subject) -> Iterator[str]:
+    if subject.case.layout is None:
+        yield WRITE_ONE
+        return
+    with _cache(subject):
+        corpus = subject.make(**subject.case.layout(subject.inner("corpus")))
+        clips, _ = corpus.load(subject.case.modalities, subject.case.dims)
+        again, _ = corpus.load(subject.case.modalities, subject.case.dims)
+    for clip, twin in zip(clips, again, strict=True):
+        if clip.labels is None or twin.labels is None:
+            yield f"clip {clip.id} has no labels"
+            continue
+        for seen in _label_faults(clip.labels, subject.case.dims, corpus.label_range):
+            yield f"clip {clip.id}: {seen}"
+        if apart(clip.labels.values, twin.labels.values) > 0:
+            yield f"clip {clip.id}: two loads give different labels"
+
+
+def _label_faults(labels: Labels, dims: tuple[str, ...], span: tuple[float, float]) -> Iterator[str]:
+    n = len(labels.times)
+    if labels.times.ndim != 1 or not n or not np.isfinite(labels.times).all():
+        yield f"times are {labels.times.shape}, declared is (n,), finite"
+        return
+    if (np.diff(labels.times) <= 0).any():
+        yield "times do not increase"
+    if tuple(labels.dims) != tuple(dims):
+        yield f"dims are {labels.dims}, asked for were {dims}"
+    if labels.values.shape != (n, len(labels.dims)):
+        yield f"values are {labels.values.shape}, declared is {(n, len(labels.dims))}"
+        return
+    known = labels.values[~np.isnan(labels.values)]
+    if not known.size:
+        yield "no label is known"
+    elif not np.isfinite(known).all() or known.min() < span[0] or known.max() > span[1]:
+        yield f"values reach {known.min():g} to {known.max():g}, the corpus's range is {span[0]:g} to {span[1]:g}"
+    if labels.quadrant is not None:
+        if labels.quadrant.shape != (n,) or labels.quadrant.dtype.kind != "i":
+            yield f"quadrant is {labels.quadrant.dtype} {labels.quadrant.shape}, declared is integers {(n,)}"
+        elif labels.quadrant.min() < -1 or labels.quadrant.max() > 3:
+            yield "quadrant leaves -1 to 3"
+    for name, column in labels.extra.items():
+        if len(column) != n:
+            yield f"extra column '{name}' has {len(column)} rows for {n} times"
+
+
+@rule(
+    "not-there",
+    Kind.CORPUS,
+    says="A corpus that is not there raises a DataError that names the place.",
+    documented="fusekit.contracts.Corpus.load",
+)
+def _not_there(subject: Subject) -> Iterator[str]:
+    if subject.case.layout is None:
+        yield WRITE_ONE
+        return
+    folder = subject.inner("corpus")
+    with _cache(subject):
+        args = subject.case.layout(folder)
+        gone = subject.folder / "nothing-here"
+        moved = {k: gone if _within(v, folder) else v for k, v in args.items()}
+        if moved == dict(args):
+            return  # it lies in no folder of the recipe's
+        try:
+            subject.make(**moved).load(subject.case.modalities, subject.case.dims)
+        except DataError as error:
+            if gone.name not in str(error):
+                yield f"its DataError does not name the place: {error}"
+        except Exception as error:  # anything else would be shown as a traceback of ours
+            yield f"{told(error)}, not DataError"
+        else:
+            yield "a folder that is not there loads without a word"
+
+
+def _within(value: Any, folder: Path) -> bool:
+    return isinstance(value, str | Path) and Path(value).is_relative_to(folder)
+
+
+@rule(
+    "rejects",
+    Kind.CORPUS,
+    says="A clip that cannot be used is left out and named with the reason; the others load.",
+    documented="fusekit.contracts.Rejected",
+    applies=lambda case: case.broken is not None,
+)
+def _rejects(subject: Subject) -> Iterator[str]:
+    assert subject.case.broken is not None
+    with _cache(subject):
+        args: Mapping[str, Any] = subject.case.broken(subject.inner("broken"))
+        clips, rejected = subject.make(**args).load(subject.case.modalities, subject.case.dims)
+    if not clips:
+        yield "one bad clip leaves none"
+    if not rejected:
+        yield "the bad clip is not among what was left out"

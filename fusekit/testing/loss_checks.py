@@ -1,0 +1,194 @@
+"""Rules of losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from fusekit.registry import Kind
+from fusekit.testing.findings import apart, rule
+from fusekit.testing.subject import Subject
+
+SIZES = (2, 5, 50, 400)
+TOLERANCE = 1e-3
+DIMS = 2
+
+
+def _labels(n: int, seed: int = 0) -> Tensor:
+    """`(n, 2)` in -1..1 that vary in each dimension, also for n = 2."""
+    g = torch.Generator().manual_seed(seed)
+    y = torch.rand(n, DIMS, generator=g) * 2 - 1
+    y[0], y[1] = -0.7, 0.6
+    return y
+
+
+def _all(y: Tensor) -> Tensor:
+    return torch.ones_like(y, dtype=torch.bool)
+
+
+@rule(
+    "scalar",
+    Kind.LOSS,
+    says="(N, K) prediction, target, mask, weight -> one finite number with a gradient; None weighs like 1.",
+    documented="fusekit.contracts.Loss",
+)
+def _scalar(subject: Subject) -> Iterator[str]:
+    loss, y = subject.make(), _labels(20)
+    p = _labels(20, 1).requires_grad_()
+    value = loss(p, y, _all(y))
+    if value.shape != ():
+        yield f"it is {tuple(value.shape)}, not a scalar"
+        return
+    if not torch.isfinite(value):
+        yield f"it is {float(value)} for an ordinary batch"
+        return
+    value.backward()
+    if p.grad is None or not (p.grad.abs().max() > 0):
+        yield "its gradient with respect to the prediction is 0"
+    if apart(value, loss(p, y, _all(y), torch.ones_like(y))) > 1e-5:
+        yield "weights of 1 give another value than no weights"
+
+
+@rule(
+    "perfect",
+    Kind.LOSS,
+    says="A perfect prediction costs the least there is, and the same in a batch of any size.",
+    documented="docs/design.md, Where the networks leave the authors' code",
+)
+def _perfect(subject: Subject) -> Iterator[str]:
+    loss = subject.make()
+    costs = {n: float(loss(_labels(n), _labels(n), _all(_labels(n)))) for n in SIZES}
+    if max(costs.values()) - min(costs.values()) > TOLERANCE:
+        listed = ", ".join(f"{cost:.3g} at n = {n}" for n, cost in costs.items())
+        yield f"a perfect prediction costs {listed}: its moments do not share one normaliser"
+    for n in SIZES:
+        y = _labels(n)
+        rivals = {
+            "off by 0.2": y + 0.2,
+            "twice as large": 2 * y,
+            "half as large": y / 2,
+            "of the opposite sign": -y,
+            "the labels' mean": y.mean(0).expand_as(y),
+            "half noise": (y + _labels(n, 5)) / 2 if n > 2 else y + torch.tensor([[0.1, 0.0], [0.0, 0.1]]),
+        }
+        for what, p in rivals.items():
+            cost = float(loss(p, y, _all(y)))
+            # A loss may not care for scale or offset, but never for the sign.
+            least = costs[n] + 1e-6 if what == "of the opposite sign" else costs[n] - 1e-5
+            if not cost > least:
+                yield f"a prediction {what} costs {cost:.3g} at n = {n}, a perfect one {costs[n]:.3g}"
+                return
+
+
+@rule(
+    "unknown",
+    Kind.LOSS,
+    says="What is not known changes neither value nor gradient, not even a NaN.",
+    documented="docs/design.md, Contracts",
+)
+def _unknown(subject: Subject) -> Iterator[str]:
+    loss = subject.make()
+    y, w = _labels(30), _labels(30, 2).abs() + 0.5
+    known = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(3)) > 0.3
+    known[:2] = True
+    value, slope = _slope(loss, _labels(30, 1), y, known, w)
+    for content, what in ((0.0, "0"), (50.0, "50"), (float("nan"), "NaN")):
+        dirty = (x.masked_fill(~known, content) for x in (_labels(30, 1), y))
+        other, steep = _slope(loss, *dirty, known, w)
+        if apart(value, other) > 1e-5:
+            yield f"{what} in place of unknown entries changes the value ({float(value):.4g}, {float(other):.4g})"
+        elif apart(slope, steep) > 1e-5:
+            yield f"{what} in place of unknown entries changes the gradient"
+    if slope[~known].abs().max() > 0:
+        yield "the gradient with respect to unknown entries is not 0"
+
+
+@rule(
+    "order",
+    Kind.LOSS,
+    says="The order of the samples does not matter.",
+    documented="fusekit.contracts.Loss",
+)
+def _order(subject: Subject) -> Iterator[str]:
+    loss, y, p = subject.make(), _labels(30), _labels(30, 1)
+    known = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(3)) > 0.2
+    turned = torch.randperm(30, generator=torch.Generator().manual_seed(4))
+    a, b = loss(p, y, known), loss(p[turned], y[turned], known[turned])
+    if apart(a, b) > 1e-4:
+        yield f"the same samples in another order cost {float(b):.4g} instead of {float(a):.4g}"
+
+
+@rule(
+    "degenerate",
+    Kind.LOSS,
+    says="Constant predictions or labels, one sample, nothing known: value and gradient stay finite.",
+    documented="docs/design.md, Where the networks leave the authors' code",
+)
+def _degenerate(subject: Subject) -> Iterator[str]:
+    loss, y, p = subject.make(), _labels(10), _labels(10, 1)
+    flat, nothing = torch.full_like(y, 0.3), torch.zeros_like(y, dtype=torch.bool)
+    one = nothing.clone()
+    one[:, 0] = True
+    cases = {
+        "a constant prediction": (flat, y, _all(y)),
+        "a perfect prediction": (y, y, _all(y)),
+        "constant labels": (p, flat, _all(y)),
+        "constant prediction and labels": (flat, flat, _all(y)),
+        "a single sample": (p[:1], y[:1], _all(y[:1])),
+        "one dimension known": (p, y, one),
+        "nothing known": (p, y, nothing),
+    }
+    for what, (prediction, target, known) in cases.items():
+        value, slope = _slope(loss, prediction, target, known, None)
+        if not torch.isfinite(value):
+            yield f"{what}: the value is {float(value)}"
+        if not torch.isfinite(slope).all():
+            yield f"{what}: the gradient is not finite"
+
+
+@rule(
+    "correlates",
+    Kind.LOSS,
+    says="A loss that is no mean over samples says `correlates = True`, or devices train another loss.",
+    documented="fusekit.contracts.Loss",
+)
+def _correlates(subject: Subject) -> Iterator[str]:
+    loss, y, p = subject.make(), _labels(40), _labels(40, 1)
+    if loss.correlates:
+        return
+    whole = loss(p, y, _all(y))
+    halves = [loss(a, b, _all(b)) for a, b in zip(p.split(20), y.split(20), strict=True)]
+    mean = sum(halves) / len(halves)
+    if apart(whole, mean) > 1e-4:
+        yield (
+            f"correlates is False, but a batch costs {float(whole):.4g} and its halves {float(mean):.4g} on "
+            "average"
+        )
+
+
+@rule(
+    "learns",
+    Kind.LOSS,
+    says="Going down its gradient makes the prediction cheaper.",
+    documented="fusekit.contracts.Loss",
+)
+def _learns(subject: Subject) -> Iterator[str]:
+    loss, y, p = subject.make(), _labels(30), _labels(30, 1)
+    costs = []
+    for _ in range(4):
+        value, slope = _slope(loss, p, y, _all(y), None)
+        costs.append(float(value))
+        p = p - 0.05 * slope / slope.norm().clamp_min(1e-12)
+    if any(not later < earlier for earlier, later in pairwise(costs)):
+        yield f"steps against its gradient cost {', '.join(f'{c:.5g}' for c in costs)}"
+
+
+def _slope(loss: torch.nn.Module, p: Tensor, y: Tensor, known: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
+    p = p.detach().clone().requires_grad_()
+    value = loss(p, y, known, w)
+    if value.requires_grad:
+        value.backward()
+    return value.detach(), torch.zeros_like(p) if p.grad is None else p.grad

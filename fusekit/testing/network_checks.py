@@ -1,0 +1,308 @@
+"""Rules that bind every network: shapes, samples apart, gradients, state dict, precision, compilers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from fusekit.registry import Kind
+from fusekit.testing.findings import apart, rule, told
+from fusekit.testing.subject import ROWS, Subject, Tensors, learned, state_of
+
+NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPORAL, Kind.HEAD)
+CLOSE = 1e-4
+"""Differences up to this share of the values' size (at least 1) are rounding, not influence."""
+DEAD = 1e-8
+"""In float64: a gradient below this share of the largest one is zero (some parts compute a softmax in float32)."""
+
+
+def differ(a: Tensor, b: Tensor) -> bool:
+    """Is the difference more than rounding."""
+    wide = a.detach().double()
+    finite = wide[torch.isfinite(wide)]
+    size = float(finite.abs().max()) if finite.numel() else 1.0
+    return apart(a, b) > CLOSE * max(1.0, size)
+
+
+def some(numbers: list[int]) -> str:
+    """`rows 2 and 3`."""
+    texts = [str(n) for n in numbers]
+    many = f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
+    return f"row{'s' if len(texts) > 1 else ''} {many}"
+
+
+@rule(
+    "rows",
+    *NETWORKS,
+    says="No sample of a batch influences another, and a batch of one gives the same answer.",
+    documented="docs/design.md, Lessons kept as tests",
+)
+def _rows(subject: Subject) -> Iterator[str]:
+    module, inputs = subject.make().eval(), subject.inputs()
+    before = subject.ask(module, inputs)
+    other = subject.inputs(seed=1)
+    changed = {name: value.clone() for name, value in inputs.items()}
+    for name, value in changed.items():
+        if value.is_floating_point():
+            value[1] = other[name][1]
+    after = subject.ask(module, changed)
+    for name, value in before.items():
+        if value.dim() == 0 or len(value) != ROWS:
+            yield f"`{name}` is {tuple(value.shape)} for a batch of {ROWS}: the first axis is not the batch"
+            continue
+        touched = [i for i in (0, 2, 3) if differ(value[i], after[name][i])]
+        if touched:
+            reach = max(apart(value[i], after[name][i]) for i in touched)
+            hint = ""
+            if subject.kind is Kind.TEMPORAL and touched == [2, 3]:
+                hint = "; only later rows: its recurrence runs over the batch axis, not over time"
+            yield f"other content in row 1 changes `{name}` in {some(touched)} (by up to {reach:.2g}){hint}"
+    alone = subject.ask(module, {name: value[:1] for name, value in inputs.items()})
+    for name, value in before.items():
+        if value.dim() and len(value) == ROWS and differ(value[:1], alone[name]):
+            seen = f"`{name}` {tuple(alone[name].shape)}"
+            yield f"row 0 as a batch of its own gives {seen} with other values than among {ROWS} rows"
+
+
+@rule(
+    "learns",
+    *NETWORKS,
+    says="Every parameter gets a gradient from some answer, or the case names it under `unused`.",
+    documented="fusekit.testing.Case",
+)
+def _learns(subject: Subject) -> Iterator[str]:
+    slopes = _gradients(subject)
+    largest = max((s for s in slopes.values() if s is not None), default=0.0)
+    dead = [
+        name
+        for name, slope in slopes.items()
+        if (slope is None or slope <= DEAD * largest) and not any(fnmatch(name, p) for p in subject.case.unused)
+    ]
+    if dead:
+        yield f"no answer depends on {_listed(dead)}: {'they never learn' if len(dead) > 1 else 'it never learns'}"
+
+
+def _gradients(subject: Subject) -> dict[str, float | None]:
+    """Largest gradient of each learned parameter, None without any; float64 tells zero from rounding."""
+    try:
+        return _slopes(subject, torch.float64)
+    except RuntimeError:  # a part that is bound to float32: there, only an exact zero is told
+        return _slopes(subject, torch.float32)
+
+
+def _slopes(subject: Subject, dtype: torch.dtype) -> dict[str, float | None]:
+    module = subject.make().eval().to(dtype)
+    _stir(module)
+    slopes: dict[str, float | None] = {}
+    for seed in (0, 1):
+        inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in subject.inputs(seed).items()}
+        module.zero_grad(set_to_none=True)
+        total = learned(subject.ask(module, inputs))
+        if total.requires_grad:
+            total.backward()
+        for name, p in module.named_parameters():
+            if p.requires_grad and p.numel():
+                slope = None if p.grad is None else float(p.grad.abs().max())
+                old = slopes.get(name)
+                slopes[name] = slope if old is None else max(old, slope or 0.0)
+    return slopes
+
+
+def _stir(module: nn.Module) -> None:
+    """Noise on every parameter: what starts at 0 would otherwise hide from those behind it."""
+    g = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for p in module.parameters():
+            p += 0.05 * torch.randn(p.shape, generator=g).to(p.dtype)
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"`{name}`" for name in names[:most]) + rest
+
+
+@rule(
+    "repeats",
+    *NETWORKS,
+    says="In eval mode the same input gives the same answer, to the bit.",
+    documented="docs/design.md, Contracts",
+)
+def _repeats(subject: Subject) -> Iterator[str]:
+    module, inputs = subject.make().eval(), subject.inputs()
+    kept = {name: value.clone() for name, value in inputs.items()}
+    first, again = subject.ask(module, inputs), subject.ask(module, inputs)
+    for name, value in first.items():
+        if apart(value, again[name]) > 0:
+            yield f"two calls in eval mode differ in `{name}` (by {apart(value, again[name]):.2g})"
+    changed = [name for name, value in kept.items() if apart(value, inputs[name]) > 0]
+    if changed:
+        yield f"it changes its input {_listed(changed)} in place"
+
+
+@rule(
+    "state-dict",
+    *NETWORKS,
+    says="What it has learned is its state dict, which survives a safetensors file: a copy answers alike.",
+    documented="docs/design.md, Contracts",
+)
+def _state_dict(subject: Subject) -> Iterator[str]:
+    module = subject.make()
+    _train(subject, module)
+    try:
+        data = safetensors.torch.save({k: v.contiguous() for k, v in module.state_dict().items()})
+    except RuntimeError as error:
+        yield f"safetensors refuses its state dict: {' '.join(str(error).split())[:300]}"
+        return
+    copy = subject.make(seed=1)
+    try:
+        copy.load_state_dict(safetensors.torch.load(data))
+    except RuntimeError as error:
+        yield f"a new one does not take the state dict: {' '.join(str(error).split())[:300]}"
+        return
+    inputs = subject.inputs()
+    mine, theirs = (subject.ask(m.eval(), inputs) for m in (module, copy))
+    for name, value in mine.items():
+        if apart(value, theirs[name]) > 0:
+            yield (
+                f"a copy with the same state dict differs in `{name}` (by {apart(value, theirs[name]):.2g}): "
+                "something that answers depend on is not in the state dict"
+            )
+
+
+def _train(subject: Subject, module: nn.Module) -> None:
+    """A few steps, so that what counts along while training has counted."""
+    module.train()
+    for seed in range(3):
+        total = learned(subject.ask(module, subject.inputs(seed)))
+        module.zero_grad(set_to_none=True)
+        if total.requires_grad:
+            total.backward()
+        with torch.no_grad():
+            for p in module.parameters():
+                if p.grad is not None:
+                    p -= 0.01 * p.grad.clamp(-1, 1)
+
+
+@rule(
+    "finite",
+    *NETWORKS,
+    says="Silence, black, white and any other constant give finite answers and gradients.",
+    documented="docs/design.md, Contracts",
+)
+def _finite(subject: Subject) -> Iterator[str]:
+    for value in subject.case.constants:
+        module = subject.make()
+        inputs = {
+            name: torch.full_like(x, value) if x.is_floating_point() else x
+            for name, x in subject.inputs().items()
+        }
+        answers = subject.ask(module, inputs)
+        yield from (f"input of {value:g} everywhere: {seen}" for seen in _not_finite(module, answers))
+
+
+def _not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
+    odd = [name for name, x in answers.items() if not torch.isfinite(x).all()]
+    if odd:
+        yield f"{_listed(odd)} is not finite"
+    total = learned(answers)
+    if total.requires_grad:
+        total.backward()
+    steep = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    if steep:
+        yield f"the gradient of {_listed(steep)} is not finite"
+
+
+@rule(
+    "meta",
+    *NETWORKS,
+    says="It can be made on the meta device, where `fusekit check` finds shapes without data or memory.",
+    documented="fusekit.build.check",
+)
+def _meta(subject: Subject) -> Iterator[str]:
+    with torch.device("meta"):
+        bare = subject.make()
+    real = subject.make()
+    counts = [sum(p.numel() for p in m.parameters()) for m in (bare, real)]
+    if counts[0] != counts[1]:
+        yield f"it has {counts[0]:,} parameters on the meta device and {counts[1]:,} elsewhere"
+    elsewhere = [name for name, p in bare.named_parameters() if not p.is_meta]
+    if elsewhere:
+        yield f"{_listed(elsewhere)} is made on another device than torch's default one"
+
+
+@rule(
+    "bf16",
+    *NETWORKS,
+    says="It runs under bf16 autocast, forward and backward, with its own state handed back.",
+    documented="fusekit.testing.Case, bf16",
+    applies=lambda case: case.bf16,
+)
+def _bf16(subject: Subject) -> Iterator[str]:
+    module, inputs = subject.make(), subject.inputs()
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = subject.ask(module, inputs)
+        state = state_of(answers)
+        if state:
+            answers = subject.ask(module, inputs, state)
+    yield from _not_finite(module, answers)
+
+
+class _Plain(nn.Module):
+    """A network as compilers like it: tensors in, a tuple of tensors out."""
+
+    def __init__(self, subject: Subject, module: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module, self.names = module, names
+        self._subject = subject
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self._subject.ask(self.module, dict(zip(self.names, tensors, strict=True))).values())
+
+
+def _plain(subject: Subject) -> tuple[_Plain, tuple[Tensor, ...]]:
+    inputs = subject.inputs()
+    return _Plain(subject, subject.make().eval(), tuple(inputs)).eval(), tuple(inputs.values())
+
+
+@rule(
+    "compiles",
+    *NETWORKS,
+    says="`torch.compile` gives the same answers.",
+    documented="fusekit.testing.Case, compiles",
+    applies=lambda case: case.compiles,
+)
+def _compiles(subject: Subject) -> Iterator[str]:
+    module, tensors = _plain(subject)
+    torch.compiler.reset()
+    # The default backend wants a C++ compiler; without one, what traces is checked at least.
+    backend = "inductor" if any(map(shutil.which, ("c++", "g++", "clang++", "cl"))) else "aot_eager"
+    try:
+        found = torch.compile(module, backend=backend)(*tensors)
+    except Exception as error:  # the compiler's own zoo of errors
+        yield f"torch.compile fails: {told(error)}"
+        return
+    if any(differ(a, b) for a, b in zip(module(*tensors), found, strict=True)):
+        yield "compiled, it answers otherwise"
+
+
+@rule(
+    "exports",
+    *NETWORKS,
+    says="`torch.export` gives the same answers.",
+    documented="fusekit.testing.Case, exports",
+    applies=lambda case: case.exports,
+)
+def _exports(subject: Subject) -> Iterator[str]:
+    module, tensors = _plain(subject)
+    try:
+        found = torch.export.export(module, tensors, strict=False).module()(*tensors)
+    except Exception as error:  # the exporter's own zoo of errors
+        yield f"torch.export fails: {told(error)}"
+        return
+    if any(differ(a, b) for a, b in zip(module(*tensors), found, strict=True)):
+        yield "exported, it answers otherwise"

@@ -1,0 +1,247 @@
+"""Rules of readers: files in, windows out, at any time; what is missing or broken is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fusekit.contracts import Reader, Source, Stream
+from fusekit.errors import DataError
+from fusekit.registry import Kind
+from fusekit.testing.findings import apart, rule, told
+from fusekit.testing.subject import Subject
+
+WRITE_ONE = "the case has no `file`: write `file=` a function that puts a small valid recording into a folder"
+LATER_S = 60.0
+"""This long after the end nothing is recorded."""
+
+
+def _prepared(subject: Subject, reader: Reader) -> tuple[Source, Stream]:
+    """A recording and its stream as the store hands it back: written, read-only, memory-mapped."""
+    assert subject.case.file is not None
+    source = subject.case.file(subject.inner("recording"))
+    folder = subject.inner("prepared")
+    stream = {}
+    for name, array in reader.prepare(source).items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        stream[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return source, stream
+
+
+def _times(stream: Stream) -> np.ndarray:
+    """Within, before and after, not in order."""
+    end = float(stream["duration_s"][0])
+    return np.array([0.5 * end, 0.0, end, -5.0, 0.9 * end, end + 7.0, 0.1 * end, end / 3])
+
+
+@rule(
+    "prepare",
+    Kind.READER,
+    says="`prepare` gives named arrays, always the same ones, with `duration_s` (1,) above 0 among them.",
+    documented="fusekit.contracts.Reader.prepare",
+)
+def _prepare(subject: Subject) -> Iterator[str]:
+    if subject.case.file is None:
+        yield WRITE_ONE
+        return
+    source = subject.case.file(subject.inner("recording"))
+    first, again = (subject.make().prepare(source) for _ in range(2))
+    for name, array in first.items():
+        if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+            yield f"`{name}` is no array of numbers, so it cannot be kept without pickling"
+        elif name not in again or apart(array, again[name]) > 0:
+            yield f"`{name}` differs between two readings of one file"
+    duration = first.get("duration_s")
+    if duration is None:
+        yield "duration_s is not among the arrays"
+    elif np.shape(duration) != (1,) or not 0 < float(np.ravel(duration)[0]) < np.inf:
+        yield f"duration_s is {np.asarray(duration).tolist()!r}, not one number of seconds above 0"
+
+
+@rule(
+    "declares",
+    Kind.READER,
+    says="settings() is JSON; raw_shape, lookahead_s, medium, suffixes and absence are what the contract says.",
+    documented="fusekit.contracts.Reader",
+)
+def _declares(subject: Subject) -> Iterator[str]:
+    reader = subject.make()
+    try:
+        if json.loads(json.dumps(reader.settings())) != json.loads(json.dumps(subject.make().settings())):
+            yield "settings() differ between two readers of the same arguments: the store would never hit"
+    except (TypeError, ValueError) as error:
+        yield f"settings() is not JSON: {error}"
+    shape = getattr(reader, "raw_shape", None)
+    if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        yield f"raw_shape is {shape!r}, not a tuple of sizes"
+    if not 0 <= getattr(reader, "lookahead_s", -1.0) < np.inf:
+        yield f"lookahead_s is {getattr(reader, 'lookahead_s', None)!r}, not seconds of 0 or more"
+    if not isinstance(getattr(reader, "medium", None), str) or not reader.medium:
+        yield "medium is missing: 'video', 'audio' or a word for this kind of file"
+        return
+    tracks = reader.medium in ("video", "audio")
+    if tracks and reader.suffixes:
+        yield f"it reads the {reader.medium} track of media, so suffixes stays (), found {reader.suffixes}"
+    odd = [s for s in reader.suffixes if s != s.lower() or not s.startswith(".")]
+    if odd or (not tracks and not reader.suffixes):
+        yield f"suffixes is {reader.suffixes}: a reader of '{reader.medium}' files names theirs, like ('.csv',)"
+    if subject.case.file is not None and not tracks:
+        suffix = subject.case.file(subject.inner("recording")).path.suffix
+        if suffix and reader.suffixes and suffix not in reader.suffixes:
+            yield f"the case's recording ends in {suffix}, which is not among suffixes {reader.suffixes}"
+    if not reader.absence or reader.absence[0].isupper() or reader.absence.endswith("."):
+        yield f"absence is {reader.absence!r}: it ends a sentence, so no capital and no full stop"
+
+
+@rule(
+    "windows",
+    Kind.READER,
+    says="(T, *raw_shape) finite numbers of one type at any times, before the start and after the end too.",
+    documented="fusekit.contracts.Reader.windows",
+)
+def _windows(subject: Subject) -> Iterator[str]:
+    if subject.case.file is None:
+        yield WRITE_ONE
+        return
+    reader = subject.make()
+    _, stream = _prepared(subject, reader)
+    times = _times(stream)
+    windows = reader.windows(stream, times)
+    kinds = set()
+    for chosen in (times, times[:1], times[:0]):
+        found = reader.windows(stream, chosen)
+        if not isinstance(found, np.ndarray) or found.shape != (len(chosen), *reader.raw_shape):
+            yield f"{len(chosen)} times give {np.shape(found)}, declared is {(len(chosen), *reader.raw_shape)}"
+            return
+        kinds.add(str(found.dtype))
+        if found.dtype.kind not in "buif":
+            yield f"windows hold {found.dtype}, which no network takes"
+            return
+    if len(kinds) > 1:
+        yield f"their type depends on the times: {' and '.join(sorted(kinds))}"
+    if not np.isfinite(windows).all():
+        bad = times[~np.isfinite(windows).reshape(len(times), -1).all(axis=1)]
+        yield f"the window at {bad[0]:.2f} s is not finite"
+    pooled = reader.pooled(windows)
+    if pooled.ndim != 2 or len(pooled) != len(times) or not np.isfinite(pooled).all():
+        yield f"pooled() gives {pooled.shape} for {len(times)} windows, declared is (n, F), finite"
+
+
+@rule(
+    "steps",
+    Kind.READER,
+    says="A window, and who is present, depends on its own time alone, not on the others asked for.",
+    documented="fusekit.contracts.Reader",
+)
+def _steps(subject: Subject) -> Iterator[str]:
+    if subject.case.file is None:
+        yield WRITE_ONE
+        return
+    reader = subject.make()
+    _, stream = _prepared(subject, reader)
+    times = _times(stream)
+    windows, present = reader.windows(stream, times), reader.present(stream, times)
+    for i, t in enumerate(times):
+        if apart(windows[i], reader.windows(stream, times[i : i + 1])[0]) > 0:
+            yield f"the window at {t:.2f} s, asked for alone, differs from that among {len(times)}"
+            break
+    if present.shape != times.shape or present.dtype != bool:
+        yield f"present() gives {present.dtype} {present.shape}, declared is bool {times.shape}"
+        return
+    for i, t in enumerate(times):
+        if reader.present(stream, times[i : i + 1])[0] != present[i]:
+            yield f"present() at {t:.2f} s, asked for alone, differs from that among {len(times)}"
+            break
+    inside = np.linspace(0, float(stream["duration_s"][0]), 50)
+    if not reader.present(stream, inside).any():
+        yield "it is present nowhere in the case's recording"
+    if reader.present(stream, float(stream["duration_s"][0]) + np.array([LATER_S]))[0]:
+        yield f"it is present {LATER_S:g} s after the end"
+
+
+@rule(
+    "lookahead",
+    Kind.READER,
+    says="What the file holds after t + lookahead_s changes neither the window at t nor who is present there.",
+    documented="fusekit.contracts.Reader, lookahead_s",
+    applies=lambda case: case.altered is not None,
+)
+def _lookahead(subject: Subject) -> Iterator[str]:
+    reader = subject.make()
+    assert subject.case.altered is not None
+    _, stream = _prepared(subject, reader)
+    second = 0.6 * float(stream["duration_s"][0])
+    other = reader.prepare(subject.case.altered(subject.inner("altered"), second))
+    times = np.arange(0.0, second - reader.lookahead_s, 0.01)
+    if not len(times):
+        yield f"the case's recording is too short for a lookahead of {reader.lookahead_s:.2f} s"
+        return
+    a, b = reader.windows(stream, times), reader.windows(other, times)
+    allowed = 1.0 if a.dtype == np.uint8 else 1e-4 * max(1.0, float(np.abs(a).max()))
+    for i, t in enumerate(times):
+        if apart(a[i], b[i]) > allowed:
+            ahead = second - t
+            yield (
+                f"other content from {second:.2f} s on changes the window at {t:.2f} s: it looks at least "
+                f"{ahead:.2f} s ahead, lookahead_s says {reader.lookahead_s:.2f}"
+            )
+            break
+    odd = np.flatnonzero(reader.present(stream, times) != reader.present(other, times))
+    if odd.size:
+        yield f"other content from {second:.2f} s on changes who is present at {times[odd[0]]:.2f} s"
+    after = np.linspace(second, float(stream["duration_s"][0]), 20)
+    if apart(reader.windows(stream, after), reader.windows(other, after)) == 0:
+        yield f"the case's `altered` changes no window after {second:.2f} s, so it shows nothing"
+
+
+@rule(
+    "blank",
+    Kind.READER,
+    says="Silence, black frames, a flat line are read like any recording, into finite windows.",
+    documented="docs/design.md, Contracts",
+    applies=lambda case: case.blank is not None,
+)
+def _blank(subject: Subject) -> Iterator[str]:
+    reader = subject.make()
+    assert subject.case.blank is not None
+    stream = reader.prepare(subject.case.blank(subject.inner("blank")))
+    times = _times(stream)
+    windows = reader.windows(stream, times)
+    if windows.shape != (len(times), *reader.raw_shape) or not np.isfinite(windows).all():
+        yield "a recording with nothing in it gives windows that are not finite, or of another shape"
+    if not np.isfinite(reader.pooled(windows)).all():
+        yield "pooled() of a recording with nothing in it is not finite"
+    if reader.present(stream, times).dtype != bool:
+        yield "present() of a recording with nothing in it is not bool"
+
+
+@rule(
+    "broken-files",
+    Kind.READER,
+    says="A file that is missing, empty or no recording raises a DataError that names it.",
+    documented="fusekit.contracts.Reader.prepare",
+)
+def _broken(subject: Subject) -> Iterator[str]:
+    folder = subject.inner("broken")
+    suffix = ".dat"
+    if subject.case.file is not None:
+        suffix = subject.case.file(subject.inner("recording")).path.suffix or suffix
+    (folder / f"empty{suffix}").touch()
+    (folder / f"garbage{suffix}").write_bytes(np.random.default_rng(0).bytes(5000))
+    for what in ("missing", "empty", "garbage"):
+        yield from _refused(subject, folder / f"{what}{suffix}", what)
+
+
+def _refused(subject: Subject, path: Path, what: str) -> Iterator[str]:
+    try:
+        subject.make().prepare(Source(path))
+    except DataError as error:
+        if path.name not in str(error):
+            yield f"its DataError for a {what} file does not name the file: {error}"
+    except Exception as error:  # anything else would be shown as a traceback of ours
+        yield f"a {what} file: {told(error)}, not DataError"
+    else:
+        yield f"a {what} file is read without a word"
