@@ -13,7 +13,7 @@ from fusekit.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "au", "au-de", "au-des", "avi-cas", "avi-gas", "demo", "ravdess-au-des", "ravdess-av-gas",
+    "au", "au-de", "au-des", "avi-cas", "avi-gas", "demo", "demo-text", "demo-text-alone", "ravdess-au-des", "ravdess-av-gas",
     "vi", "vi-de", "vi-des",
 )  # fmt: skip
 

@@ -5,8 +5,8 @@ Documents of which a part has few sentences share a file.
     python benchmarks/emobank.py corpus/emobank.csv emobank
 
 EmoBank (Buechel and Hahn, EACL 2017; github.com/JULIELab/EmoBank, CC BY-SA 4.0) rates English sentences from
-1 to 5. Its split is by sentence, so documents stand in several parts; `dev` becomes our test part, and a tenth
-of `train`, drawn by the sentences' ids, chooses the best epoch. Its own test part is left alone.
+1 to 5. Its split is by sentence, so documents stand in several parts; `dev` becomes our test part, and a
+tenth of `train`, drawn by the sentences' ids, chooses the best epoch. Its own test part is left alone.
 """
 
 from __future__ import annotations

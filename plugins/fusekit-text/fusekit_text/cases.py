@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from fusekit.contracts import Source
-from fusekit.testing import Case
+from fusekit.registry import Kind
+from fusekit.testing import CHECKS, Case
 
 LENGTH = 12
 WORDS = ("all", "is", "well", "with", "my", "old", "friend", "and", "not", "bad", "at", "last")
 
 
 def cases() -> list[Case]:
-    """A case of each component; `transformer-text` with a tiny model of random weights, if it can be made."""
+    """A case of each component; `transformer-text` with a tiny model of random weights, or excused where
+    transformers is not installed."""
     words: dict[str, Any] = {"raw_shape": (LENGTH,), "windows": windows, "constants": (0.0, 1.0)}
     found = [
         Case("reader", "transcript", {"window_s": 3.0}, file=subtitles, blank=silence, altered=other),
@@ -28,13 +30,15 @@ def cases() -> list[Case]:
         Case("degradation", "recognizer-errors", {}, **words),
         Case("degradation", "recognizer-errors", {"probability": 1.0, "rate": 1.0}, "loud", **words),
     ]
-    if find_spec("transformers"):
-        folder = str(tiny_model())
-        found += [
-            Case("encoder", "transformer-text", {"folder": folder, "pooling": pooling}, pooling, **words)
-            for pooling in ("mean", "cls")
-        ]
-    return found
+    if find_spec("transformers") is None:
+        why = "it cannot be made: pip install 'fusekit-text[transformers]'"
+        excused = {rule.name: why for rule in CHECKS[Kind.ENCODER].rules}
+        return [*found, Case("encoder", "transformer-text", excused=excused, **words)]
+    folder = str(tiny_model())
+    return found + [
+        Case("encoder", "transformer-text", {"folder": folder, "pooling": pooling}, pooling, **words)
+        for pooling in ("mean", "cls")
+    ]
 
 
 def windows(rng: np.random.Generator, n: int) -> np.ndarray:

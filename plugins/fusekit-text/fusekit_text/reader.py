@@ -68,7 +68,7 @@ class TranscriptReader(Reader):
     ) -> None:
         if window_s <= 0 or sentence_hz <= 0 or lookahead_s < 0 or length < 1:
             raise RecipeError(
-                "transcript: window_s and sentence_hz must be above 0, lookahead_s 0 or more, length 1 or more"
+                "transcript: window_s and sentence_hz must be above 0, lookahead_s from 0, length from 1"
             )
         self.window_s, self.sentence, self.length, self.lookahead_s = window_s, sentence, length, lookahead_s
         self.sentence_hz, self.tier = sentence_hz, tier
