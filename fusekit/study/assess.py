@@ -261,6 +261,8 @@ def denoising_examples(
         degradation = build.build_degradations(run.recipe, run.registry)[m]
         if not isinstance(encoder, DenoisingEncoder) or degradation is None:
             continue
+        if len(run.readers[m].raw_shape) not in (2, 3):  # neither a series nor a picture: nothing to draw
+            continue
         rng = np.random.default_rng(0)
         pictures = []
         for clip in (clips[i % len(clips)] for i in rng.permutation(examples)):

@@ -56,6 +56,7 @@ GIVEN = {
     Kind.HEAD: 2,
 }
 PICTURE, MAP, WIDTHS = (3, 16, 16), (8, 4, 4), {"face": 5, "voice": 3, "ecg": 4}
+VECTOR = (7,)  # what encoders of vectors read
 N, B, T = 4, 3, 5
 
 # The smallest arguments of each registered component. A component without a line fails the suite.
@@ -66,6 +67,9 @@ ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("corpus", "semaine"): {"root": "semaine"},
     ("corpus", "sewa"): {"root": "sewa"},
     ("corpus", "afew-va"): {"root": "afew-va"},
+    ("corpus", "ceap360vr"): {"root": "ceap360vr"},
+    ("corpus", "mosi"): {"root": "mosi"},
+    ("reader", "features"): {"width": 2},
     ("reader", "face-video"): {"size": 16, "detector": "whole"},
     ("reader", "mel-spectrogram"): {"mels": 16},
     ("detector", "boxes"): {},
@@ -75,6 +79,7 @@ ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("degradation", "picture"): {},
     ("degradation", "spectrogram"): {},
     ("encoder", "denoising-generator"): {"width": 4},
+    ("encoder", "mlp"): {"hidden": [6]},
     ("encoder", "timm"): {"model": "test_resnet"},
     ("quadrant", "classifier"): {},
     ("quadrant", "discriminator"): {"width": 4},
@@ -83,6 +88,7 @@ ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("projector", "linear"): {"dim": 6},
     ("fusion", "none"): {},
     ("fusion", "concat"): {},
+    ("fusion", "attention"): {"dim": 6, "score_dim": 5},
     ("fusion", "gmu"): {"dim": 6},
     ("temporal", "none"): {},
     ("temporal", "lstm"): {"dim": 6},
@@ -165,10 +171,14 @@ def test_the_signature_is_the_recipe_s_schema(entry: Entry) -> None:
 # ---------------------------------------------------------------- networks
 
 
+def _window(entry: Entry) -> tuple[int, ...]:
+    return VECTOR if entry.name == "mlp" else PICTURE
+
+
 def _module(entry: Entry) -> nn.Module:
     match entry.kind:
         case Kind.ENCODER:
-            return _make(entry, PICTURE)
+            return _make(entry, _window(entry))
         case Kind.QUADRANT:
             return _make(entry, PICTURE, MAP)
         case Kind.PROJECTOR:
@@ -189,7 +199,7 @@ def _inputs(entry: Entry, module: Any, seed: int = 0) -> Any:
 
     match entry.kind:
         case Kind.ENCODER:
-            return (rand(N, *PICTURE),)
+            return (rand(N, *_window(entry)),)
         case Kind.QUADRANT:
             return (rand(N, *PICTURE), rand(N, *MAP))
         case Kind.PROJECTOR:
@@ -478,9 +488,12 @@ def test_readers_windows_have_the_shape_they_declare(entry: Entry, media: Path) 
     reader = _make(entry)
     if isinstance(getattr(reader, "detector", None), str):
         reader.use_detector(_make(REGISTRY.get(Kind.DETECTOR, reader.detector)))
-    assert reader.medium in ("video", "audio")
     assert reader.lookahead_s >= 0
     json.dumps(reader.settings())
+    if reader.medium == "features":
+        media = media.with_suffix(".csv")
+        media.write_text("".join(["time_s,a,b\n", *(f"{k / 10},{k},{-k}\n" for k in range(10))]))
+    assert reader.medium in ("video", "audio") or media.suffix in reader.suffixes
     stream = reader.prepare(Source(media))
     assert 0.9 < float(stream["duration_s"][0]) < 1.3
     assert all(isinstance(v, np.ndarray) for v in stream.values())

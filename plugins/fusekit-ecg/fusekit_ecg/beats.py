@@ -22,7 +22,7 @@ HALF_S = 0.25
 REFRACTORY_S = 0.2
 """No two beats are nearer (Pan and Tompkins)."""
 WAVE_S = 0.36
-"""A peak nearer to the beat before, of less than half its height, is that beat's T wave (Pan and Tompkins)."""
+"""A peak nearer to the beat before, below half its height, is that beat's T wave (Pan and Tompkins)."""
 RECENT = 8
 """Beats, and noise peaks, that the threshold remembers (Hamilton)."""
 SHARE = 0.3125
@@ -96,7 +96,7 @@ class _Memory:
         self.noise: list[float] = []
 
     def learn(self, stretch: np.ndarray) -> None:
-        """Start from the largest peak of each second: with a beat per second, their median is one's height."""
+        """Start from the largest peak of each second: with a beat in each, their median is a beat's."""
         seconds = [stretch[i : i + RATE].max() for i in range(0, len(stretch), RATE)]
         self.beats, self.noise = [float(np.median(seconds))], [0.0]
 
@@ -111,7 +111,7 @@ class _Memory:
 
 
 def _decide(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`(n,)` -> positions of beats, and the position at which each is known; both `(m,)`, in order of time."""
+    """`(n,)` -> positions of beats, and where each is known; both `(m,)`, in order of time."""
     reach, learn = round(REFRACTORY_S * RATE), LEARN_S * RATE
     memory = _Memory()
     memory.learn(energy[:learn])

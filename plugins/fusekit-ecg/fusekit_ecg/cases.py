@@ -16,7 +16,9 @@ WAVE = (2, 256)
 LATENT = (16, 16)
 
 
-def heart(duration_s: float, rate: float, *, seed: int = 0, hr: float = 70.0) -> tuple[np.ndarray, np.ndarray]:
+def heart(
+    duration_s: float, rate: float, *, seed: int = 0, hr: float = 70.0
+) -> tuple[np.ndarray, np.ndarray]:
     """A simple ECG `(n,)` in millivolts whose intervals vary by some 3 %, and its R peaks in seconds.
 
     Each beat is five Gaussian bumps (P, Q, R, S, T), as in the model of McSharry et al. (2003).
@@ -26,7 +28,13 @@ def heart(duration_s: float, rate: float, *, seed: int = 0, hr: float = 70.0) ->
     peaks = 0.4 + np.cumsum(intervals) - intervals[0]
     t = np.arange(round(duration_s * rate)) / rate
     wave = 0.01 * rng.standard_normal(len(t))
-    bumps = ((-0.17, 0.12, 0.025), (-0.03, -0.15, 0.01), (0.0, 1.1, 0.01), (0.03, -0.25, 0.01), (0.25, 0.3, 0.05))
+    bumps = (
+        (-0.17, 0.12, 0.025),
+        (-0.03, -0.15, 0.01),
+        (0.0, 1.1, 0.01),
+        (0.03, -0.25, 0.01),
+        (0.25, 0.3, 0.05),
+    )
     for peak in peaks:
         near = np.abs(t - peak) < 0.6
         for shift, height, width in bumps:

@@ -24,8 +24,8 @@ class ECGDegradation(Degradation):
     in units of the window's -1..1. With `probability` a row undergoes one kind, equally likely, at one of
     three strengths, equally likely:
 
-    - baseline wander: three slow sines (0.15 to 0.8 Hz: what is left of slower ones after the reader), together
-      0.2, 0.4, 0.8 at most
+    - baseline wander: three slow sines (0.15 to 0.8 Hz: what is left of slower ones after the reader),
+      together 0.2, 0.4, 0.8 at most
     - mains hum: 50 or 60 Hz and a third as much of the third harmonic if the rate carries it; 0.1, 0.2, 0.4
     - electrode motion: two sudden jumps that fade within 0.1 to 0.6 s; 0.5, 1, 2
     - muscle noise: noise above 20 Hz under an envelope that comes and goes; deviation 0.05, 0.1, 0.2

@@ -24,8 +24,8 @@ class ECGDiscriminator(QuadrantHead):
     Args:
         raw_shape: `(leads, samples)`, at least 64 samples.
         latent_shape: not used; it reads the reconstruction.
-        conditioning: how the projector receives Q: a constant row (`channel`), repeated features (`vector`) or
-            not at all (`none`). With `none` it does not run at inference.
+        conditioning: how the projector receives Q: a constant row (`channel`), repeated features (`vector`)
+            or not at all (`none`). With `none` it does not run at inference.
         width: channels of the first layer, doubled by each further one.
 
     Raises:
@@ -63,7 +63,7 @@ class ECGDiscriminator(QuadrantHead):
         return self.source(h).mean(dim=(1, 2)), self.affect(h).flatten(1)
 
     def forward(self, x: Tensor | None, z: Tensor) -> Latent:
-        """Reconstruction `(N, leads, samples)` and its latent -> Latent with affect, realness and quadrant."""
+        """Reconstruction `(N, leads, samples)`, latent -> Latent with affect, realness and quadrant."""
         if x is None:
             raise ValueError("the discriminator reads the reconstruction; decode first")
         realness, affect = self.judge(x)

@@ -12,7 +12,7 @@ from fusekit_ecg.recording import Recording, choose
 
 
 def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
-    """A WFDB record by its header (or its `.dat`): physical units, NaN where the record marks a sample invalid.
+    """A WFDB record by its header (or its `.dat`): physical units, NaN where it marks a sample invalid.
 
     The header's checksums are compared with the samples, where it has some: the prepared store knows a record
     by its header alone.
@@ -32,15 +32,19 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
         signal = record.dac(return_res=64)
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name if fault.filename else "a file of signals"
-        raise DataError(f"{path}: {name}, which the header names, is not beside it. Copy it there.") from fault
+        raise DataError(
+            f"{path}: {name}, which the header names, is not beside it. Copy it there."
+        ) from fault
     except Exception as fault:  # wfdb raises whatever its parsing stumbles over
-        raise DataError(f"{path}: cannot be read as a WFDB record ({fault or type(fault).__name__}).") from fault
+        raise DataError(
+            f"{path}: cannot be read as a WFDB record ({fault or type(fault).__name__})."
+        ) from fault
     names = list(record.sig_name or names)
     for name, said, found in zip(names, stated or [], seen or [], strict=False):
         if said is not None and (int(said) - int(found)) % 65536:
             raise DataError(
-                f"{path}: the samples of {name} do not have the header's checksum; the record is damaged or its "
-                "files belong to two recordings. Copy it again."
+                f"{path}: the samples of {name} do not have the header's checksum; the record is damaged or "
+                "its files belong to two recordings. Copy it again."
             )
     chosen = choose(path, names, leads, columns)
     return Recording(

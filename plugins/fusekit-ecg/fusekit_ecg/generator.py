@@ -33,7 +33,7 @@ class ECGGenerator(DenoisingEncoder):
 
     The generator of AViGaS (fusekit's `denoising-generator`) in one dimension: convolution, two that shorten,
     residual blocks, a block without skip as bottleneck, and the way back, instance norm throughout. Strides
-    are 4 in place of 2, as a wave is longer than a picture is wide. At width 16 and one lead it has 228,800
+    are 4 in place of 2, as a wave is longer than a picture is wide. At width 16 and one lead it has 165,920
     parameters.
 
     Args:

@@ -8,8 +8,8 @@ SHORTEST_S, LONGEST_S = 0.3, 2.0
 """Intervals outside 30 to 200 beats per minute are none."""
 DEVIATION = 0.25
 """An interval further than this share from the median of the five around it is an artefact or ectopic: the
-medium level (0.25 s at 60 beats per minute, in proportion at other rates) of threshold correction in Tarvainen
-et al., "Kubios HRV", Comput. Methods Programs Biomed. 113 (2014), 210-220."""
+medium level (0.25 s at 60 beats per minute, in proportion at other rates) of threshold correction in
+Tarvainen et al., "Kubios HRV", Comput. Methods Programs Biomed. 113 (2014), 210-220."""
 AROUND = 5
 LAST = 5
 """Intervals that the recent heart rate is taken from."""

@@ -14,7 +14,7 @@ def norm(channels: int, groups: int | None = None) -> nn.GroupNorm:
 
 
 def he(module: nn.Module) -> None:
-    """He's uniform weights for convolutions, which keep the variance through LeakyReLU layers; zero biases."""
+    """He's uniform weights, which keep the variance through LeakyReLU layers; biases 0."""
     for part in module.modules():
         if isinstance(part, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
             nn.init.kaiming_uniform_(part.weight, a=0.01, nonlinearity="leaky_relu")

@@ -27,7 +27,10 @@ def register_components(register: Register) -> None:
         "baseline wander, mains hum, electrode motion and the like on ECG waves",
     )
     register(
-        "encoder", "ecg-resnet1d", "fusekit_ecg.resnet:ECGResNet1d", "residual network over waves, to a vector"
+        "encoder",
+        "ecg-resnet1d",
+        "fusekit_ecg.resnet:ECGResNet1d",
+        "residual network over waves, to a vector",
     )
     register(
         "encoder",

@@ -29,8 +29,9 @@ class Conv1dPyramid(Projector):
         super().__init__()
         if len(latent_shape) != 2 or latent_shape[1] < 2:
             raise RecipeError(
-                f"projector conv1d-pyramid needs a latent map over time (C, L) of at least 2; this encoder makes "
-                f"{tuple(latent_shape)}. Use {{name: linear}} for vectors, {{name: conv-pyramid}} for pictures."
+                f"projector conv1d-pyramid needs a latent map over time (C, L), L at least 2; this encoder "
+                f"makes {tuple(latent_shape)}. Use {{name: linear}} for vectors, {{name: conv-pyramid}} for "
+                "pictures."
             )
         if width < 1:
             raise RecipeError(f"projector conv1d-pyramid: width must be at least 1, found {width}")
@@ -59,7 +60,7 @@ class Conv1dPyramid(Projector):
 def _quadrant(latent: Latent) -> Tensor:
     if latent.quadrant is None:
         raise RecipeError(
-            "projector conv1d-pyramid is to be conditioned on the quadrant, but no quadrant head gives one. Name "
-            "one under `quadrant:` (ecg-discriminator, classifier) or set `conditioning: none`."
+            "projector conv1d-pyramid is to be conditioned on the quadrant, but no quadrant head gives one. "
+            "Name one under `quadrant:` (ecg-discriminator, classifier) or set `conditioning: none`."
         )
     return latent.quadrant.to(latent.z.dtype)

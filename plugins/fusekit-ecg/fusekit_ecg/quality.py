@@ -2,8 +2,8 @@
 
 A lead is usable at the end of a second when
 
-- in each of the last two seconds less than half is missing, flat or at a rail (lead off, saturation): stretches
-  of `FLAT_S` or more in which samples do not change;
+- in each of the last two seconds less than half is missing, flat or at a rail (lead off, saturation):
+  stretches of `FLAT_S` or more in which samples do not change;
 - in the ten seconds before, the beats are a heart's: median rate 40 to 180 per minute, no gap above 3 s, the
   longest interval less than 2.2 times the shortest, and the mean correlation of the beats with their own
   template (the mean beat) at least 0.66.

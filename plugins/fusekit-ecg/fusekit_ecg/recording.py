@@ -15,8 +15,10 @@ TIME = "time_s"
 GAP = 2.5
 """Mean spacings between two samples from which on the time between them counts as not recorded."""
 LEAD_NAMES = frozenset(
-    "i ii iii avr avl avf v1 v2 v3 v4 v5 v6 mli mlii mliii mv1 mv2 mv3 mv4 mv5 mv6 d3 d4 cc5 cm2 cm4 cm5".split()
+    ["i", "ii", "iii", "avr", "avl", "avf", "mli", "mlii", "mliii", "d3", "d4", "cc5", "cm2", "cm4", "cm5"]
+    + [f"{chest}v{n}" for chest in ("", "m") for n in range(1, 7)]
 )
+"""Of the standard twelve, and of the MIT-BIH and European ST-T databases."""
 LONGEST_START_S = 86400.0
 
 
@@ -70,14 +72,14 @@ def read_recording(
         found = formats.read_edf(path, leads=leads, columns=columns)
     else:
         raise DataError(
-            f"{path}: an ECG is read from .csv, .hea (WFDB), .edf or .bdf files, not {suffix or 'such'} ones. "
-            f"Export it as CSV with a header `{TIME},ecg`."
+            f"{path}: an ECG is read from .csv, .hea (WFDB), .edf or .bdf files, not {suffix or 'such'} "
+            f"ones. Export it as CSV with a header `{TIME},ecg`."
         )
     return _usable(path, found)
 
 
 def choose(path: Path, names: Sequence[str], leads: int, columns: Sequence[str]) -> list[int]:
-    """Positions of the leads among a file's signals: those named, else the first that are called like an ECG's.
+    """Positions of the leads among a file's signals: those named, else the first with an ECG's name.
 
     Raises:
         DataError: there are none, or too few.
@@ -86,7 +88,9 @@ def choose(path: Path, names: Sequence[str], leads: int, columns: Sequence[str])
     if columns:
         missing = [c for c in columns if c not in names]
         if missing:
-            raise DataError(f"{path}: it has no lead {', '.join(missing)}; it has {listed}. Correct `columns`.")
+            raise DataError(
+                f"{path}: it has no lead {', '.join(missing)}; it has {listed}. Correct `columns`."
+            )
         return [list(names).index(c) for c in columns]
     likely = [i for i, name in enumerate(names) if _is_ecg(name)]
     if len(likely) < leads and len(names) != leads:
@@ -135,8 +139,8 @@ def read_csv(
     names = list(header) or [str(i + 1) for i in range(table.shape[1])]
     if not header and len(names) != leads and not columns:
         raise DataError(
-            f"{path}: {len(names)} columns without a header; say which hold the {leads} lead{'s' * (leads > 1)}, "
-            "counted from 1, in the recipe's reader: `columns: ['2']`."
+            f"{path}: {len(names)} columns without a header; say which hold the {leads} "
+            f"lead{'s' * (leads > 1)}, counted from 1, in the recipe's reader: `columns: ['2']`."
         )
     chosen = choose(path, names, leads, columns)
     return _usable(path, Recording(table[:, chosen], float(rate_hz), tuple(names[i] for i in chosen)))
@@ -191,14 +195,14 @@ def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray
     if not np.isfinite(times).all() or (steps <= 0).any() or len(times) < 2:
         bad = int(np.argmax(~(steps > 0))) if len(steps) else 0
         raise DataError(
-            f"{path}: {TIME} must be seconds that increase from row to row, at least two of them; after "
-            f"{times[bad]:g} comes {times[min(bad + 1, len(times) - 1)]:g}."
+            f"{path}: {TIME} must be seconds that increase from row to row, at least two of them; "
+            f"after {times[bad]:g} comes {times[min(bad + 1, len(times) - 1)]:g}."
         )
     start = float(times[0])
     if not 0 <= start <= LONGEST_START_S:
         raise DataError(
-            f"{path}: {TIME} begins at {start:g}. It counts seconds from the start of the clip, as its labels "
-            "do; subtract the clip's start."
+            f"{path}: {TIME} begins at {start:g}. It counts seconds from the start of the clip, as its "
+            "labels do; subtract the clip's start."
         )
     mean = float(steps.mean())
     for _ in range(4):  # gaps pull the mean up, so those found are left out and the mean is taken again

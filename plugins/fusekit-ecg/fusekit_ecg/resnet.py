@@ -13,7 +13,7 @@ STRIDE = 4
 
 
 class _Block(nn.Module):
-    """`(N, cin, L)` -> `(N, cout, L // 4)`: two convolutions beside a max pool, after Ribeiro et al., fig. 3."""
+    """`(N, cin, L)` -> `(N, cout, ceil(L / 4))`: two convolutions beside a max pool."""
 
     def __init__(self, cin: int, cout: int, kernel: int, groups: int) -> None:
         super().__init__()
@@ -24,9 +24,7 @@ class _Block(nn.Module):
             nn.ReLU(),
             nn.Conv1d(cout, cout, kernel, STRIDE, half, bias=False),
         )
-        self.skip = nn.Sequential(
-            nn.MaxPool1d(STRIDE, ceil_mode=True), nn.Conv1d(cin, cout, 1, bias=False)
-        )
+        self.skip = nn.Sequential(nn.MaxPool1d(STRIDE, ceil_mode=True), nn.Conv1d(cin, cout, 1, bias=False))
         self.out = nn.Sequential(norm(cout, groups), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,15 +32,15 @@ class _Block(nn.Module):
 
 
 class ECGResNet1d(Encoder):
-    """`(N, leads, samples)` -> `(N, 5 * width)`: mean over time of four residual blocks, each a quarter as long.
+    """`(N, leads, samples)` -> `(N, 5 * width)`: four residual blocks, each a quarter as long, then the mean.
 
-    After Ribeiro et al., "Automatic diagnosis of the 12-lead ECG using a deep neural network", Nat. Commun. 11
-    (2020), 1760: a convolution, then blocks of two convolutions whose skip path is a max pool and a 1 x 1
+    After Ribeiro et al., "Automatic diagnosis of the 12-lead ECG using a deep neural network", Nat. Commun.
+    11 (2020), 1760: a convolution, then blocks of two convolutions whose skip path is a max pool and a 1 x 1
     convolution; channels 1, 2, 3, 4, 5 times `width` (theirs 64, 128, 196, 256, 320; windows of 4096 samples
     at 400 per second, kernels of 17, 43 ms). Different here: group norm in place of batch norm, so that
     windows of a batch never mix; the mean over time in place of flattening, so that any length fits; no
     dropout; the block's output alone, not also its sum before the norm, goes on. At width 32 and one lead it
-    has 668,480 parameters.
+    has 909,408 parameters.
 
     Args:
         raw_shape: `(leads, samples)`, at least 256 samples.
@@ -58,7 +56,7 @@ class ECGResNet1d(Encoder):
         leads, _ = check_wave("encoder ecg-resnet1d", raw_shape, STRIDE**BLOCKS)
         if width < 4 or width % 4 or kernel < 3 or kernel % 2 == 0:
             raise RecipeError(
-                f"encoder ecg-resnet1d: width must be a multiple of 4 and kernel an odd number of at least 3, "
+                "encoder ecg-resnet1d: width must be a multiple of 4 and kernel an odd number of at least 3, "
                 f"found width {width}, kernel {kernel}"
             )
         groups = 4

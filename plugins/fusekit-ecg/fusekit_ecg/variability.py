@@ -32,9 +32,9 @@ class HeartRateVariability(Reader):
         window_s: length of the stretch. 30 s carry mean HR and RMSSD; SDNN grows with it, so compare runs of
             one length only.
         least_s: seconds of signal after which there are features.
-        method: how beats are found. `adaptive`: ours, after Pan, Tompkins and Hamilton, which looks at nothing after the step
-            (`fusekit_ecg.beats`); or one of NeuroKit2's on the first lead, after its own cleaning, which looks
-            at the whole file.
+        method: how beats are found. `adaptive`: ours, after Pan, Tompkins and Hamilton, which looks at
+            nothing after the step (`fusekit_ecg.beats`); or one of NeuroKit2's on the first lead, after its
+            own cleaning, which looks at the whole file.
 
     Raises:
         RecipeError: a length makes no sense, or `columns` does not agree with `leads`.
@@ -80,7 +80,7 @@ class HeartRateVariability(Reader):
         start_s = found.start_s if source.start_s is None else source.start_s
         signal, _ = filled(found.signal)
         beats = find_beats(signal, found.rate, start_s)
-        good = usable(found.signal, found.rate, beats, start_s).any(axis=1)
+        good = np.asarray(usable(found.signal, found.rate, beats, start_s).any(axis=1))
         if self.method != "adaptive":
             beats = _neurokit(source, signal[:, 0], found.rate, start_s, self.method)
         beats = trusted(good, beats, start_s)

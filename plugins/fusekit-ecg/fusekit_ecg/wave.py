@@ -29,11 +29,11 @@ POOLED_HZ = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 25.0, 40.0)
 class ECG(Reader):
     """ECG file -> `(leads, samples)` float32 in -1..1 per step, samples = window_s * rate.
 
-    A file of any rate (`fusekit_ecg.recording.read_recording`) is resampled to `rate`. The window of a step at
-    t ends at `t + future_s`, less the resampler's reach (0.09 s at 128 per second), so that no sample after
-    `t + future_s` is looked at. Per lead the baseline is taken away and the rest divided by 1.5 times the
-    height of a typical R wave, then cut to -1..1. What lies before the file's start is 0, and so is a lead
-    that shows no heart (`fusekit_ecg.quality`); where no lead shows one, the modality is absent.
+    A file of any rate (`fusekit_ecg.recording.read_recording`) is resampled to `rate`. The window of a step
+    at t ends at `t + future_s`, less the resampler's reach (0.09 s at 128 per second), so that no sample
+    after `t + future_s` is looked at. Per lead the baseline is taken away and the rest divided by 1.5 times
+    the height of a typical R wave, then cut to -1..1. What lies before the file's start is 0, and so is a
+    lead that shows no heart (`fusekit_ecg.quality`); where no lead shows one, the modality is absent.
 
     Args:
         leads: how many, the first ones of the file.
@@ -45,8 +45,9 @@ class ECG(Reader):
             the step is in its middle.
         reference: where baseline and height come from. `window`: the window alone: smoothness priors with a
             cut-off at 0.5 Hz, and the upper quartile of the largest deflections of its seconds. `file`:
-            NeuroKit2's `ecg_clean` of the whole file (zero phase, its hum filter included) and the median over
-            all its seconds, so that amplitudes can be compared within a file; it looks at all of the future.
+            NeuroKit2's `ecg_clean` of the whole file (zero phase, its hum filter included) and the median
+            over all usable seconds, so that amplitudes can be compared within a file; it looks at all of
+            the future.
 
     Raises:
         RecipeError: a length or rate makes no sense, or `columns` does not agree with `leads`.
@@ -71,7 +72,9 @@ class ECG(Reader):
         if not 50 <= rate <= 1000:
             raise RecipeError(f"reader ecg: rate must be from 50 to 1000 samples per second, found {rate}")
         if not LEAST_S <= window_s <= 120:
-            raise RecipeError(f"reader ecg: window_s must be from {LEAST_S} to 120 seconds, found {window_s:g}")
+            raise RecipeError(
+                f"reader ecg: window_s must be from {LEAST_S} to 120 seconds, found {window_s:g}"
+            )
         if not 0 <= future_s <= window_s:
             raise RecipeError(
                 f"reader ecg: future_s must be from 0 to window_s ({window_s:g}), found {future_s:g}"
@@ -91,8 +94,8 @@ class ECG(Reader):
         }
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
-        """`wave (n, leads)` float32 at `rate`; `usable (seconds, leads)` bool, row k known at `start_s + k + 1`;
-        `height (leads,)` of an R wave over the whole file; `start_s`, `reach_s`, `duration_s`, all `(1,)`.
+        """`wave (n, leads)` float32 at `rate`; `usable (seconds, leads)` bool, row k of `start_s + k + 1`;
+        `start_s`, `reach_s`, `duration_s`, all `(1,)`; for reference `file` also `height (leads,)`.
         """
         found = read_recording(source.path, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
         start_s = found.start_s if source.start_s is None else source.start_s
@@ -100,17 +103,16 @@ class ECG(Reader):
         wave = resample(signal, found.rate, self.rate)
         later_s = 0.0 if found.rate == self.rate else reach_s(found.rate, self.rate)
         good = usable(found.signal, found.rate, find_beats(signal, found.rate, start_s), start_s)
-        if self.reference == "file":
-            wave = _cleaned(wave, self.rate)
-        heights = _heights(wave.T[None], self.rate)[0]
-        return {
-            "wave": wave.astype(np.float32),
+        arrays = {
             "usable": good,
-            "height": np.median(heights, axis=1),
             "start_s": np.array([start_s]),
             "reach_s": np.array([later_s]),
             "duration_s": np.array([start_s + len(found.signal) / found.rate]),
         }
+        if self.reference == "file":
+            wave = _cleaned(wave, self.rate)
+            arrays["height"] = _height_over(wave, self.rate, good)
+        return {**arrays, "wave": wave.astype(np.float32)}
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True inside the file, from its third second on, where one lead shows a heart."""
@@ -150,8 +152,8 @@ class ECG(Reader):
         return np.clip(x, -1, 1).astype(np.float32)
 
     def pooled(self, windows: np.ndarray) -> np.ndarray:
-        """`(n, leads, samples)` -> `(n, 9 * leads)`: per lead the heart rate in beats per second, how clear it
-        is (the first peak of the energy's autocorrelation, 0..1), and log10 of the power in seven bands.
+        """`(n, leads, samples)` -> `(n, 9 * leads)`: per lead the heart rate in beats per second, how clear
+        it is (the first peak of the energy's autocorrelation, 0..1), and log10 of the power in seven bands.
 
         The mean of a wave says nothing of it.
         """
@@ -187,8 +189,8 @@ def chosen_leads(leads: int | None, columns: tuple[str, ...]) -> int:
 
 
 def _heights(x: np.ndarray, rate: int) -> np.ndarray:
-    """`(n, leads, samples)` -> `(n, leads, seconds)` largest deflection of each whole second up to the end (of
-    all of it, where it is shorter than one)."""
+    """`(n, leads, samples)` -> `(n, leads, seconds)` largest deflection of each whole second up to the end
+    (of all of it, where it is shorter than one)."""
     seconds = max(x.shape[2] // rate, 1)
     whole = x[..., -seconds * rate :]
     return np.abs(whole).reshape(*x.shape[:2], seconds, whole.shape[2] // seconds).max(axis=3)
@@ -203,6 +205,15 @@ def _typical(heights: np.ndarray, count: np.ndarray) -> np.ndarray:
     ordered = -np.sort(-heights, axis=2)
     at = np.broadcast_to((count // 4)[:, None, None], (*ordered.shape[:2], 1))
     return np.take_along_axis(ordered, np.minimum(at, ordered.shape[2] - 1), axis=2)[..., 0]
+
+
+def _height_over(wave: np.ndarray, rate: int, good: np.ndarray) -> np.ndarray:
+    """`(n, leads)`, `(seconds, leads)` bool -> `(leads,)` median of the largest deflections of usable
+    seconds; 0 for a lead without any."""
+    seconds = len(wave) // rate
+    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, -1).max(axis=1)
+    columns = zip(heights.T, good[:seconds].T, strict=True)
+    return np.array([np.median(h[g]) if g.any() else 0.0 for h, g in columns])
 
 
 def _cleaned(wave: np.ndarray, rate: int) -> np.ndarray:

@@ -62,7 +62,9 @@ def test_one_noisy_lead_of_two_does_not_hide_the_beats() -> None:
     assert len(found) == pytest.approx(len(truth), abs=1)
 
 
-@pytest.mark.parametrize("signal", [np.zeros((0, 1)), np.zeros((5, 1)), np.zeros((5000, 2)), np.ones((500, 1))])
+@pytest.mark.parametrize(
+    "signal", [np.zeros((0, 1)), np.zeros((5, 1)), np.zeros((5000, 2)), np.ones((500, 1))]
+)
 def test_nothing_to_find(signal: np.ndarray) -> None:
     assert len(find_beats(signal, 250).times) == 0
 
