@@ -12,7 +12,7 @@ import numpy as np
 
 from fusekit.contracts import Source
 from fusekit.registry import Kind
-from fusekit.testing import CHECKS, Case
+from fusekit.testing import Case
 
 LENGTH = 12
 WORDS = ("all", "is", "well", "with", "my", "old", "friend", "and", "not", "bad", "at", "last")
@@ -31,6 +31,8 @@ def cases() -> list[Case]:
         Case("degradation", "recognizer-errors", {"probability": 1.0, "rate": 1.0}, "loud", **words),
     ]
     if find_spec("transformers") is None:
+        from fusekit.testing.kit import CHECKS
+
         why = "it cannot be made: pip install 'fusekit-text[transformers]'"
         excused = {rule.name: why for rule in CHECKS[Kind.ENCODER].rules}
         return [*found, Case("encoder", "transformer-text", excused=excused, **words)]
