@@ -26,7 +26,7 @@ def cases() -> list[Case]:
         Case("reader", "transcript", {"window_s": 3.0}, file=subtitles, blank=silence, altered=other),
         Case("reader", "transcript", {"sentence": True, "lookahead_s": 0.5}, "ahead", file=subtitles),
         Case("reader", "transcript", {}, "sentences", file=sentences),
-        Case("encoder", "hashed-words", {"dim": 6, "buckets": 50}, compiles=True, exports=True, **words),
+        Case("encoder", "hashed-words", {"dim": 6, "buckets": 50}, exports=True, **words),
         Case("degradation", "recognizer-errors", {}, **words),
         Case("degradation", "recognizer-errors", {"probability": 1.0, "rate": 1.0}, "loud", **words),
     ]
@@ -57,10 +57,8 @@ def subtitles(folder: Path) -> Source:
 
 
 def other(folder: Path, second: float) -> Source:
-    """The same up to the cue in which `second` lies."""
-    return _cues(
-        folder, [" ".join(WORDS[i : i + 4]) if 2 * i + 2 <= second else "quite other" for i in range(5)]
-    )
+    """The same up to the end of the cue in which `second` lies."""
+    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i <= second else "quite other" for i in range(5)])
 
 
 def silence(folder: Path) -> Source:
