@@ -42,6 +42,7 @@ class HashedWordsEncoder(Encoder):
             )
         self.buckets = buckets
         self.table = nn.Embedding(buckets, dim)
+        nn.init.normal_(self.table.weight, std=0.1)  # small beside what is learned: words are seen seldom
         self.near = nn.Conv1d(dim, dim, 3, padding=1)
         self.score = nn.Linear(dim, 1, bias=False)  # a bias would cancel in the softmax
         self.dropout = nn.Dropout(dropout)

@@ -30,7 +30,8 @@ class TranscriptReader(Reader):
 
     The window of a step at t holds the words of the last `window_s` seconds, each counted from the moment it
     ends. Where a cue of several words does not say when each is spoken, they are spread evenly over it by
-    length. Of more than `length` numbers the newest are kept.
+    length (so within a cue these guessed times lean on its end and its later words). Of more than `length`
+    numbers the newest are kept.
 
     Args:
         window_s: words that ended longer ago are forgotten.

@@ -69,10 +69,11 @@ class TransformerText(Encoder):
         self.pooling = pooling
         tokenizer = load_tokenizer(found / "tokenizer.json")
         ids, behind = _specials(tokenizer)
-        self.register_buffer("before", torch.tensor(ids, dtype=torch.int64), persistent=False)
-        self.register_buffer("behind", torch.tensor(behind, dtype=torch.int64), persistent=False)
+        self.register_buffer("before", torch.tensor(ids, dtype=torch.int64))
+        self.register_buffer("behind", torch.tensor(behind, dtype=torch.int64))
         self._fits(tokenizer.get_vocab_size(), raw_shape[0] + len(ids) + len(behind))
-        self.out_shape = (int(self.net.config.hidden_size),)
+        config: Any = self.net.config
+        self.out_shape = (int(config.hidden_size),)
 
     def _fits(self, numbers: int, length: int) -> None:
         config: Any = self.net.config
@@ -148,6 +149,11 @@ def _load(transformers: Any, folder: Path) -> nn.Module:
         net = net.get_encoder()
     if getattr(net, "pooler", None) is not None:
         net.pooler = None  # it reads the first token for another task: unused here, it would never learn
+    # Positions and the like, which transformers makes anew with each model: a run is opened from its weights
+    # alone, so they belong to these.
+    for module in net.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, buffer)
     made: nn.Module = net.eval()
     return made
 

@@ -138,9 +138,14 @@ def test_reader_and_encoder_agree_or_say_so(folder: Path, tmp_path: Path) -> Non
         TransformerText((70,), folder=folder)
     with pytest.raises(RecipeError, match="give `folder` or `model`, not both"):
         TransformerText((64,), folder=folder, model="all-MiniLM-L6-v2")
-    # Shapes alone, as `fusekit check` asks for them, cost nothing.
+    # Shapes alone, as `fusekit check` asks for them, cost nothing; and a run opens from its weights alone.
+    made = TransformerText(shape).eval()
     with torch.device("meta"):
-        assert TransformerText(shape).net.get_input_embeddings().weight.is_meta
+        opened = TransformerText(shape).eval()
+    assert opened.net.get_input_embeddings().weight.is_meta
+    opened.load_state_dict(made.state_dict(), assign=True)
+    x = some(length=64)
+    assert torch.equal(opened.to("cpu").encode(x), made.encode(x))
 
 
 def test_a_model_that_is_not_here_is_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_recipe_names_the_model_once(
     report = build.check(load("emobank.yaml", [folder]), registry)
     assert {row["name"]: row["shape_out"] for row in report.parts}["text.encoder"] == [16]
     with pytest.raises(RecipeError) as caught:
-        build.check(load("emobank.yaml", ["modalities.text.reader={name: transcript}"]), registry)
+        build.check(load("emobank.yaml", ["modalities.text.reader.folder=null"]), registry)
     assert "modalities.text.encoder: encoder transformer-text: the reader hashes words" in str(caught.value)
 
 
