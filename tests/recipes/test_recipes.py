@@ -14,7 +14,8 @@ from fusekit.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     "au", "au-de", "au-des", "avi-cas", "avi-gas", "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone",
-    "demo-four", "demo-text", "demo-text-alone", "mosi", "ravdess-au-des", "ravdess-av-gas", "vi", "vi-de", "vi-des",
+    "demo-four", "demo-text", "demo-text-alone", "mosi", "ravdess-au-des", "ravdess-av-gas",
+    "vi", "vi-de", "vi-des",
 )  # fmt: skip
 
 # Table 11 of the paper: training, inference.
