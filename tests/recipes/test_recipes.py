@@ -13,8 +13,9 @@ from fusekit.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "au", "au-de", "au-des", "avi-cas", "avi-gas", "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone", "demo-four",
-    "demo-text", "demo-text-alone", "mosi", "ravdess-au-des", "ravdess-av-gas", "vi", "vi-de", "vi-des",
+    "au", "au-de", "au-des", "avi-cas", "avi-gas", "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone",
+    "demo-four", "demo-text", "demo-text-alone", "mosi", "ravdess-au-des", "ravdess-av-gas",
+    "vi", "vi-de", "vi-des",
 )  # fmt: skip
 
 # Table 11 of the paper: training, inference.
@@ -104,7 +105,10 @@ def test_vi_and_au_see_clean_inputs_and_are_else_the_same() -> None:
         assert (plain.stages, plain.temporal) == (denoising.stages, denoising.temporal)
 
 
-SMALL = ("ceap360vr", "demo", "demo-ecg", "demo-ecg-alone", "mosi", "ravdess-au-des", "ravdess-av-gas")
+SMALL = (
+    "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone", "demo-four", "demo-text", "demo-text-alone", "mosi",
+    "ravdess-au-des", "ravdess-av-gas",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SMALL])
