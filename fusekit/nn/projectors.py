@@ -88,7 +88,7 @@ class LinearProjector(Projector):
         super().__init__()
         if dim < 1 or not 0 <= dropout < 1:
             raise RecipeError(
-                f"projector linear: dim must be at least 1, dropout from 0 to below 1, found {dim}, {dropout:g}"
+                f"projector linear: dim is at least 1, dropout from 0 to below 1, found {dim}, {dropout:g}"
             )
         self.conditioning = conditioning
         self.body = nn.Sequential(nn.Linear(latent_shape[0] + (conditioning == "channel"), dim), nn.ReLU())
