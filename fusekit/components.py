@@ -44,6 +44,18 @@ def register_components(register: Register) -> None:
         "fusekit.data.corpora.afew_va:AfewVaCorpus",
         "AFEW-VA: clips from films as numbered pictures, no sound",
     )
+    register(
+        "corpus",
+        "mosi",
+        "fusekit.data.corpora.mosi:MosiCorpus",
+        "CMU-MOSI: features of utterances, text, audio and video; binary sentiment",
+    )
+    register(
+        "corpus",
+        "ceap360vr",
+        "fusekit.data.corpora.ceap360vr:CeapCorpus",
+        "CEAP-360VR: head, gaze and luminance while watching 360-degree videos",
+    )
 
     register(
         "reader",
@@ -56,6 +68,12 @@ def register_components(register: Register) -> None:
         "mel-spectrogram",
         "fusekit.data.readers.mel_spectrogram:MelSpectrogram",
         "mel power spectrogram in dB, cut around each step",
+    )
+    register(
+        "reader",
+        "features",
+        "fusekit.data.readers.features:Features",
+        "feature tables computed elsewhere: CSV, NPY, Parquet",
     )
 
     register(
@@ -100,6 +118,12 @@ def register_components(register: Register) -> None:
         "fusekit.nn.timm_encoder:TimmEncoder",
         "any timm model, weights from its hub or a local file",
     )
+    register(
+        "encoder",
+        "mlp",
+        "fusekit.nn.mlp:MLPEncoder",
+        "hidden layers on standardised numbers, for vectors",
+    )
 
     register(
         "quadrant",
@@ -140,6 +164,12 @@ def register_components(register: Register) -> None:
         "gmu",
         "fusekit.nn.fusion.gmu:GMU",
         "gated multimodal unit, for any number of modalities",
+    )
+    register(
+        "fusion",
+        "attention",
+        "fusekit.nn.fusion.attention:Attention",
+        "softmax-weighted mean of projections, for any number of modalities",
     )
 
     register("temporal", "none", "fusekit.nn.temporal.none:NoTemporal", "no memory: each step on its own")

@@ -80,14 +80,14 @@ def _installed(registry: Registry) -> list[PluginStatus]:
 def _try(registry: Registry, status: PluginStatus, find: Callable[[], object]) -> PluginStatus:
     """The status of a plugin after an attempt to load it."""
     try:
-        count = register_one(registry, find(), status.source)
+        offers = register_one(registry, find(), status.source)
     except (Exception, SystemExit) as error:  # whatever it raises disables this plugin alone, and is shown
         return replace(status, state="disabled", reason=f"{type(error).__name__}: {error}")
-    return replace(status, components=count)
+    return replace(status, offers=offers)
 
 
-def register_one(registry: Registry, plugin: object, source: str) -> int:
-    """Call one plugin's hook; all its components enter the registry, or none."""
+def register_one(registry: Registry, plugin: object, source: str) -> tuple[tuple[str, str], ...]:
+    """Call one plugin's hook; all its components enter the registry, or none. What it offers."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
@@ -101,7 +101,7 @@ def register_one(registry: Registry, plugin: object, source: str) -> int:
 
     manager.hook.register_components(register=register)
     registry.add_all(rows, source)
-    return len(rows)
+    return tuple((kind, name) for kind, name, _, _ in rows)
 
 
 def import_file(path: Path) -> ModuleType:

@@ -61,7 +61,7 @@ class PluginStatus:
         name: entry point name, or the file's name.
         source: distribution and version, or the file's path.
         state: "loaded", "disabled" (it is broken, `reason` says how) or "skipped" (not selected).
-        components: how many components it offers.
+        offers: (kind, name) of every component it offers.
         distribution, version: of the package that brings it; empty for a file.
         module: where the hook is, as the entry point says; empty for a file.
     """
@@ -70,10 +70,15 @@ class PluginStatus:
     source: str
     state: Literal["loaded", "disabled", "skipped"]
     reason: str = ""
-    components: int = 0
+    offers: tuple[tuple[str, str], ...] = ()
     distribution: str = ""
     version: str = ""
     module: str = ""
+
+    @property
+    def components(self) -> int:
+        """How many components it offers."""
+        return len(self.offers)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -66,6 +66,9 @@ app.command(short_help="Train and test many recipes, folds and seeds; tables and
 app.command(short_help="Predict your own video or sound files.")(prediction.predict)
 app.command(short_help="Check a recipe; parts, shapes, parameters.")(parts.check)
 app.command("list", short_help="List components that recipes can name.")(parts.list_components)
+app.command("plugins", short_help="List plugins: where from, what they offer, what failed.")(
+    parts.list_plugins
+)
 app.command(short_help="Show one component: arguments, shapes, source.")(parts.show)
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")

@@ -1,4 +1,4 @@
-"""`fusekit check`, `list` and `show`: what a recipe is made of, and what there is to make one of."""
+"""`fusekit check`, `list`, `plugins`, `show`: what a recipe is made of, and what there is to make one of."""
 
 from __future__ import annotations
 
@@ -79,6 +79,50 @@ def list_components(kind: KindName = None, as_json: Json = False, plugin: Plugin
     print_table(
         ["kind", "name", "summary", "source"], [[e.kind.value, e.name, e.summary, e.source] for e in entries]
     )
+
+
+def list_plugins(as_json: Json = False, plugin: Plugins = None) -> None:
+    """List the plugins: package and version, where from, what they offer, and why one is disabled.
+
+    \b
+    Examples:
+      fusekit plugins
+      fusekit plugins --json
+    """
+    from fusekit import plugins
+
+    _, statuses = plugins.load(plugin or [])
+    if as_json:
+        rows = [
+            {
+                "name": s.name,
+                "distribution": s.distribution,
+                "version": s.version,
+                "from": s.module or s.source,
+                "state": s.state,
+                "reason": s.reason,
+                "components": [{"kind": kind, "name": name} for kind, name in s.offers],
+            }
+            for s in statuses
+        ]
+        _print_json(rows)
+        return
+    if not statuses:
+        typer.echo("No plugin is installed. `fusekit plugin new NAME` writes one.")
+        return
+    from fusekit.cli.tables import print_table
+
+    cells = [
+        [
+            s.name,
+            f"{s.distribution} {s.version}".strip() or "-",
+            (f"entry point {s.module}" if s.module else f"file {s.source}") if s.source else "-",
+            s.state,
+            s.reason or ", ".join(f"{kind} {name}" for kind, name in s.offers),
+        ]
+        for s in statuses
+    ]
+    print_table(["plugin", "package", "from", "state", "components, or why not"], cells)
 
 
 def show(

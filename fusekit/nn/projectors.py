@@ -79,23 +79,29 @@ class LinearProjector(Projector):
         conditioning: `vector` appends Q repeated to the feature width; `channel` appends the integer Q to the
             input; `none`.
         dim: width of the features (before `vector` doubles it).
+        dropout: share of the latent's numbers, and of the features, that training leaves out.
     """
 
-    def __init__(self, latent_shape: tuple[int, ...], conditioning: str, *, dim: int = 256) -> None:
+    def __init__(
+        self, latent_shape: tuple[int, ...], conditioning: str, *, dim: int = 256, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        if dim < 1:
-            raise RecipeError(f"projector linear: dim must be at least 1, found {dim}")
+        if dim < 1 or not 0 <= dropout < 1:
+            raise RecipeError(
+                f"projector linear: dim is at least 1, dropout from 0 to below 1, found {dim}, {dropout:g}"
+            )
         self.conditioning = conditioning
         self.body = nn.Sequential(nn.Linear(latent_shape[0] + (conditioning == "channel"), dim), nn.ReLU())
+        self.dropout = nn.Dropout(dropout)
         self.out_dim = dim * (2 if conditioning == "vector" else 1)
         paper_init(self)
 
     def forward(self, latent: Latent) -> Tensor:
         """Latent of N rows -> `(N, out_dim)`."""
-        z = latent.z.flatten(2).mean(2) if latent.z.dim() > 2 else latent.z
+        z = self.dropout(latent.z.flatten(2).mean(2) if latent.z.dim() > 2 else latent.z)
         if self.conditioning == "channel":
             z = torch.cat([z, _quadrant(latent)[:, None]], dim=1)
-        f = self.body(z)
+        f = self.dropout(self.body(z))
         if self.conditioning == "vector":
             f = torch.cat([f, _quadrant(latent)[:, None].expand_as(f)], dim=1)
         return f

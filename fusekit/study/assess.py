@@ -253,13 +253,15 @@ def draw_denoising(run: Run, clips: Sequence[ClipSteps]) -> None:
 def denoising_examples(
     run: Run, clips: Sequence[ClipSteps], examples: int = 5
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """`{modality: (degraded, denoised, clean)}`, each `(n, C, H, W)` in -1..1, drawn by a fixed seed; of
+    """`{modality: (degraded, denoised, clean)}`, each `(n, *raw)` in -1..1, drawn by a fixed seed; of
     modalities whose encoder decodes and whose inputs are degraded."""
     triples: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     for column, m in enumerate(run.model.names):
         encoder = run.model.branches[m].encoder
         degradation = build.build_degradations(run.recipe, run.registry)[m]
         if not isinstance(encoder, DenoisingEncoder) or degradation is None:
+            continue
+        if len(run.readers[m].raw_shape) not in (2, 3):  # neither a series nor a picture: nothing to draw
             continue
         rng = np.random.default_rng(0)
         pictures = []
@@ -277,7 +279,7 @@ def denoising_examples(
         rngs = [np.random.default_rng([1, i]) for i in range(len(clean))]
         for _ in range(8):
             fresh = degradation(clean, rngs)
-            same = (degraded == clean).flatten(1).all(1).view(-1, 1, 1, 1)
+            same = (degraded == clean).flatten(1).all(1).view(-1, *[1] * (clean.dim() - 1))
             degraded = torch.where(same, fresh, degraded)
         with torch.no_grad():
             x = degraded.to(run.runtime.device)

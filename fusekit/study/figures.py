@@ -61,6 +61,7 @@ def denoising_triples(
     Args:
         pictures: per modality three arrays `(n, C, H, W)` in -1..1: degraded, denoised, clean. Pictures whose
             channels are copies of one are spectrograms: drawn in colour, low frequencies at the bottom.
+            Series `(n, C, L)` are drawn as curves.
         rows: at most so many examples. The errors above the columns are over all n.
     """
     n = min(rows, max(len(clean) for _, _, clean in pictures.values()))
@@ -122,8 +123,11 @@ def learning_curves(journal: Path, path: Path) -> Path:
 
 
 def _picture(axis: Axes, picture: np.ndarray, mono: bool) -> None:
-    """`(C, H, W)` in -1..1."""
-    if mono:
+    """`(C, H, W)` in -1..1, or a series `(C, L)`."""
+    if picture.ndim == 2:
+        axis.plot(picture.T, lw=0.6)
+        axis.set_ylim(-1.05, 1.05)
+    elif mono:
         axis.imshow(picture[0], vmin=-1, vmax=1, cmap="magma", origin="lower")
     else:
         axis.imshow(np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1))

@@ -248,6 +248,56 @@ def test_a_plugins_component_is_listed_and_shown() -> None:
     assert shown.rstrip().endswith(f"Source: {Path('mine.py')}:4")
 
 
+def test_plugins_are_listed_with_what_they_offer_and_why_one_is_disabled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run("plugins").stdout == "No plugin is installed. `fusekit plugin new NAME` writes one.\n"
+    assert run("plugins", "--json").stdout == "[]\n"
+
+    class Point:
+        name, value = "pulse", "fusekit_pulse.plugin"
+        dist = type("Dist", (), {"name": "fusekit-pulse", "version": "0.3"})
+
+        def load(self) -> None:
+            raise ImportError("no module wfdb")
+
+    monkeypatch.delenv("FUSEKIT_PLUGINS", raising=False)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Point()])
+    Path("half.py").write_text(
+        "from fusekit.hookspecs import hookimpl\n\n\n@hookimpl\ndef register_components(register):\n"
+        '    register("fusion", "half", f"{__name__}:Half", "")\n'
+    )
+    result = run("plugins", "--json", "--plugin", "half.py")
+    assert result.stderr == ""
+    assert json.loads(result.stdout) == [
+        {
+            "name": "pulse",
+            "distribution": "fusekit-pulse",
+            "version": "0.3",
+            "from": "fusekit_pulse.plugin",
+            "state": "disabled",
+            "reason": "ImportError: no module wfdb",
+            "components": [],
+        },
+        {
+            "name": "half.py",
+            "distribution": "",
+            "version": "",
+            "from": "half.py",
+            "state": "loaded",
+            "reason": "",
+            "components": [{"kind": "fusion", "name": "half"}],
+        },
+    ]
+    table = run("plugins", "--plugin", "half.py").stdout.splitlines()
+    rows = [" | ".join(re.split(r" {2,}", line.strip())) for line in table]
+    assert (
+        "pulse | fusekit-pulse 0.3 | entry point fusekit_pulse.plugin | disabled | ImportError: no module wfdb"
+        in rows
+    )
+    assert "half.py | - | file half.py | loaded | fusion half" in rows
+
+
 def test_a_name_of_several_kinds_is_shown_for_each() -> None:
     shown = run("show", "none").stdout
     assert [line for line in shown.splitlines() if " none: " in line] == [

@@ -44,7 +44,7 @@ def test_help_loads_nothing_heavy_and_scans_no_entry_points(words: list[str]) ->
     assert modules & NOT_FOR_HELP == set()
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"]])
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["plugins"], ["plugins", "--json"]])
 def test_listing_loads_nothing_heavy(words: list[str]) -> None:
     assert loaded(words, scan_raises=False) & NEVER == set()
 

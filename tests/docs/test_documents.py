@@ -259,7 +259,8 @@ def test_runs_tells_what_is_written() -> None:
 
 def test_data_tells_kinds_of_damage_and_detectors(registry: Registry) -> None:
     text = (DOCS / "data.md").read_text(encoding="utf-8")
-    kinds = (*schedules.FACE_KINDS, schedules.FACE_UNSEEN, *schedules.VOICE_KINDS, schedules.VOICE_UNSEEN)
+    planted = (*schedules.FACE_AND_VOICE.parts, *schedules.ECG_AND_TEXT.parts)
+    kinds = [kind for _, seen, unseen in planted for kind in (*seen, unseen)]
     assert [kind for kind in kinds if f"`{kind}`" not in text] == []
     assert [name for name in registry.names("detector") if f"| `{name}` |" not in text] == []
     assert [name for name in registry.names("corpus") if f"### {name}: " not in text] == []

@@ -13,7 +13,8 @@ from fusekit.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "au", "au-de", "au-des", "avi-cas", "avi-gas", "demo", "ravdess-au-des", "ravdess-av-gas",
+    "au", "au-de", "au-des", "avi-cas", "avi-gas", "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone",
+    "demo-four", "demo-text", "demo-text-alone", "mosi", "ravdess-au-des", "ravdess-av-gas",
     "vi", "vi-de", "vi-des",
 )  # fmt: skip
 
@@ -104,7 +105,13 @@ def test_vi_and_au_see_clean_inputs_and_are_else_the_same() -> None:
         assert (plain.stages, plain.temporal) == (denoising.stages, denoising.temporal)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("demo",) and "ravdess" not in name])
+SMALL = (
+    "ceap360vr", "demo", "demo-ecg", "demo-ecg-alone", "demo-four", "demo-text", "demo-text-alone", "mosi",
+    "ravdess-au-des", "ravdess-av-gas",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SMALL])
 def test_full_size_recipes_leave_open_what_presets_say(name: str) -> None:
     recipe = load(name)
     assert "score" not in recipe.temporal.args

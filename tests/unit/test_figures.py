@@ -147,6 +147,11 @@ def test_denoising_triples(tmp_path: Path) -> None:
     narrow = size_of(denoising_triples({"voice": pictures["voice"]}, tmp_path / "d.png"))
     assert wide[0] == 2 * narrow[0]
     assert wide[1] > narrow[1]
+    series = rng.uniform(-1, 1, (6, 2, 100))
+    with_series = size_of(
+        denoising_triples({**pictures, "ecg": (series, series, series)}, tmp_path / "d.png")
+    )
+    assert with_series[0] == 3 * narrow[0]
 
 
 def test_learning_curves(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fusekit.contracts import Fusion
 from fusekit.errors import RecipeError
+from fusekit.nn.fusion.attention import Attention
 from fusekit.nn.fusion.concat import Concat
 from fusekit.nn.fusion.gmu import GMU
 from fusekit.nn.fusion.single import SingleModality
@@ -23,6 +25,8 @@ def _make(kind: str, widths: dict[str, int] | None = None) -> Fusion:
     if kind == "single":
         first = next(iter(widths))
         return SingleModality({first: widths[first]})
+    if kind == "attention":
+        return Attention(widths, dim=6, score_dim=5)
     return Concat(widths) if kind == "concat" else GMU(widths, dim=6, gate=kind)  # type: ignore[arg-type]
 
 
@@ -34,7 +38,8 @@ def _all(fusion: Fusion, batch: int = 4, steps: int = 3) -> Tensor:
     return torch.ones(batch, steps, len(fusion.names), dtype=torch.bool)
 
 
-every_kind = pytest.mark.parametrize("kind", ["single", "concat", "scalar", "vector"])
+every_kind = pytest.mark.parametrize("kind", ["single", "concat", "scalar", "vector", "attention"])
+joining = pytest.mark.parametrize("kind", ["concat", "scalar", "vector", "attention"])
 
 
 def test_counts_of_spec_1_8() -> None:
@@ -183,7 +188,7 @@ def test_every_parameter_learns(kind: str) -> None:
 
 
 def test_names_decide_not_the_order_of_the_mapping() -> None:
-    for kind in ("concat", "scalar"):
+    for kind in ("concat", "scalar", "attention"):
         fusion = _make(kind)
         feats, present = _feats(fusion), _all(fusion)
         torch.testing.assert_close(
@@ -212,8 +217,11 @@ def test_concat_joins_in_the_order_given() -> None:
 def test_the_wrong_number_of_modalities_is_a_clear_fault() -> None:
     with pytest.raises(RecipeError, match=r"face, voice.*concat"):
         SingleModality({"face": 5, "voice": 3})
-    with pytest.raises(RecipeError, match="none"):
-        GMU({"face": 5})
+    for one in (GMU, Attention):
+        with pytest.raises(RecipeError, match="none"):
+            one({"face": 5})
+    with pytest.raises(RecipeError, match="dim and score_dim"):
+        Attention(WIDTHS, dim=0)
 
 
 def test_standardised_features_do_not_know_how_loud_they_were() -> None:
@@ -238,3 +246,94 @@ def test_standardised_features_do_not_know_how_loud_they_were() -> None:
         gradient = feats[fusion.names[0]].grad
         assert gradient is not None
         assert gradient.isfinite().all()
+
+
+def test_attention_is_the_equations_of_its_page() -> None:
+    fusion = _make("attention")
+    assert isinstance(fusion, Attention)
+    feats, present = _feats(fusion), _all(fusion)
+    present[1, 1, 2] = False
+    scores, values = [], []
+    for m in fusion.names:
+        w, v = fusion.value[m], fusion.key[m]
+        values.append(feats[m] @ w.weight.T + w.bias)
+        scores.append(torch.tanh(feats[m] @ v.weight.T + v.bias) @ fusion.score.weight[0])
+    odds = torch.stack(scores, -1).exp() * present
+    weights = odds / odds.sum(-1, keepdim=True)
+    fused, state, trace = fusion(feats, present)
+    torch.testing.assert_close(trace["gate"], weights)
+    torch.testing.assert_close(fused, (weights[..., None] * torch.stack(values, -2)).sum(-2))
+    assert state == {}
+
+
+SEVERAL = {"face": 5, "voice": 3, "ecg": 4, "text": 2, "gaze": 6}
+
+
+def _several(kind: str, count: int) -> tuple[Fusion, dict[str, Tensor]]:
+    widths = dict(list(SEVERAL.items())[:count])
+    g = torch.Generator().manual_seed(count)
+    return _make(kind, widths), {m: torch.randn(2, 4, d, generator=g) for m, d in widths.items()}
+
+
+def _reordered(fusion: Fusion, kind: str, order: list[str]) -> Fusion:
+    """The same operator with its modalities in another order, and their weights with them."""
+    other = _make(kind, {m: SEVERAL[m] for m in order})
+    state = {k: v.clone() for k, v in fusion.state_dict().items()}
+    starts = dict(zip(fusion.names, np.cumsum([0, *(SEVERAL[m] for m in fusion.names)]), strict=False))
+    columns = torch.cat([torch.arange(starts[m], starts[m] + SEVERAL[m]) for m in order])
+    if isinstance(fusion, GMU):
+        # The last modality's logit is 0: another last one only moves all logits by the same.
+        rows = state["gate.weight"].view(len(order) - 1, fusion.units, -1)
+        rows = torch.cat([rows, torch.zeros_like(rows[:1])])[[fusion.names.index(m) for m in order]]
+        state["gate.weight"] = (rows[:-1] - rows[-1:]).flatten(0, 1)[:, columns]
+    if isinstance(fusion, Concat):
+        state["empty"] = state["empty"][columns]
+    other.load_state_dict(state)
+    return other
+
+
+@joining
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_the_order_of_several_modalities_is_no_matter(kind: str, count: int) -> None:
+    fusion, feats = _several(kind, count)
+    order = [*fusion.names][::-1]
+    order = [*order[1:], order[0]]
+    other = _reordered(fusion, kind, order)
+    g = torch.Generator().manual_seed(7)
+    present = torch.rand(2, 4, count, generator=g) > 0.3
+    moved = present[..., [fusion.names.index(m) for m in order]]
+    fused, _, trace = fusion(feats, present)
+    again, _, traced = other(feats, moved)
+    if kind == "concat":  # its vector is the modalities in their order
+        again = torch.cat([dict(zip(order, again.split([SEVERAL[m] for m in order], -1), strict=True))[m]
+                           for m in fusion.names], -1)  # fmt: skip
+    torch.testing.assert_close(again, fused)
+    if "gate" in trace:
+        back = traced["gate"][..., [order.index(m) for m in fusion.names]]
+        torch.testing.assert_close(back, trace["gate"])
+
+
+@joining
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_of_several_modalities_absent_ones_change_nothing_and_one_is_enough(kind: str, count: int) -> None:
+    fusion, feats = _several(kind, count)
+    present = torch.zeros(2, 4, count, dtype=torch.bool)
+    for t in range(4):
+        present[:, t, t % count] = True  # one alone at each step
+    present[1, :, 0] = True
+    dirty = {m: x.masked_fill(~present[..., i, None], float("nan")) for i, (m, x) in enumerate(feats.items())}
+    fused, _, trace = fusion(feats, present)
+    again, _, traced = fusion(dirty, present)
+    assert torch.equal(again, fused)
+    assert fused.isfinite().all()
+    if "gate" in trace:
+        assert torch.equal(trace["gate"], traced["gate"])
+        torch.testing.assert_close(trace["gate"][0], present[0].float())
+    first = fusion.names[0]
+    if kind in ("scalar", "vector"):
+        torch.testing.assert_close(fused[0, 0], torch.tanh(fusion.hidden[first](feats[first][0, 0])))
+    elif kind == "attention":
+        torch.testing.assert_close(fused[0, 0], fusion.value[first](feats[first][0, 0]))
+    else:
+        torch.testing.assert_close(fused[0, 0, : SEVERAL[first]], feats[first][0, 0])
+        assert not fused[0, 0, SEVERAL[first] :].any()

@@ -80,6 +80,8 @@ def test_a_file_offers_a_component_that_can_be_loaded(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD)
     registry, (status,) = plugins.load([file])
     assert (status.name, status.state, status.components) == ("my_fusion.py", "loaded", 1)
+    assert (status.offers, status.module) == ((("fusion", "half"),), "")
+    assert registry.plugins == [status]
     entry = registry.get("fusion", "half")
     assert entry.source == str(file)
     assert registry.load(entry).__doc__ == "Halves."

@@ -94,3 +94,14 @@ def test_samples_never_mix_and_every_parameter_learns(make: type[Projector]) -> 
 def test_the_pyramid_refuses_what_it_cannot_halve_to_one(shape: tuple[int, ...]) -> None:
     with pytest.raises(RecipeError, match="power of two"):
         ConvPyramid(shape, "none")
+
+
+def test_dropout_of_the_linear_projector_is_for_training_alone() -> None:
+    torch.manual_seed(0)
+    p = LinearProjector((6,), "none", dim=5, dropout=0.5)
+    latent = Latent(z=torch.randn(4, 6))
+    assert not torch.equal(p(latent), p(latent))
+    p.eval()
+    torch.testing.assert_close(p(latent), torch.relu(p.body[0](latent.z)))
+    with pytest.raises(RecipeError, match="dropout from 0 to below 1, found 5, 1"):
+        LinearProjector((6,), "none", dim=5, dropout=1.0)

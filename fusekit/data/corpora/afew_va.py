@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
-from fusekit.data.cache import cache_dir
+from fusekit.data.cache import kept
 from fusekit.data.corpora.layout import (
     UNKNOWN_PEOPLE,
     Skipped,
@@ -29,7 +26,7 @@ from fusekit.data.corpora.layout import (
 )
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.data.pictures import SUFFIXES, numbered
-from fusekit.errors import DataError, FusekitError, RecipeError
+from fusekit.errors import DataError, RecipeError
 
 LAYOUT = "01/001/00000.png ... with 01/001/001.json, up to 12/600, or the folders 001 ... 600 side by side"
 _DIMS = (VALENCE, AROUSAL)
@@ -198,21 +195,7 @@ def _box_file(times: np.ndarray, landmarks: Sequence[Any]) -> Path | None:
     writer.writerow(["time_s", "x0", "y0", "x1", "y1"])
     for time_s, box in zip(times.tolist(), boxes, strict=True):
         writer.writerow([time_s, *box] if box else [time_s, "", "", "", ""])
-    content = text.getvalue().encode()
-    # Named by what it holds: never stale, and another process that writes the same does no harm.
-    path = cache_dir() / "boxes" / f"{hashlib.sha256(content).hexdigest()}.csv"
-    if not path.is_file():
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        except OSError as fault:
-            raise FusekitError(
-                f"{path.parent}: face boxes cannot be written ({fault.strerror or fault}). Free some space "
-                "there, or name another folder by the environment variable FUSEKIT_CACHE."
-            ) from fault
-    return path
+    return kept(text.getvalue().encode(), "boxes", ".csv", "face boxes")
 
 
 def _box(points: Any) -> list[float] | None:

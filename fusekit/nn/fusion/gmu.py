@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fusekit.contracts import Fusion, State, Trace
 from fusekit.errors import RecipeError
-from fusekit.nn.fusion.masking import blank_absent, empty_rows
+from fusekit.nn.fusion.masking import blank_absent, empty_rows, shares
 from fusekit.nn.init import paper_init
 
 
@@ -72,8 +72,6 @@ class GMU(Fusion):
         )
         logits = self.gate(torch.cat(seen, dim=-1)).unflatten(-1, (len(self.names) - 1, self.units))
         logits = torch.cat([logits, logits.new_zeros(*logits.shape[:-2], 1, self.units)], dim=-2)
-        # A finite floor, not -inf: with nothing present the softmax stays finite; that row is replaced below.
-        logits = logits.masked_fill(~present[..., None], torch.finfo(logits.dtype).min)
-        gate = logits.softmax(dim=-2) * present[..., None]
+        gate = shares(logits, present)
         fused = empty_rows((gate * hidden).sum(dim=-2), present, self.empty)
         return fused, {}, {"gate": gate.mean(dim=-1)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
@@ -27,3 +28,12 @@ def empty_rows(fused: Tensor, present: Tensor, empty: Tensor) -> Tensor:
     """`(B, T, D)`: rows with nothing present become the learned vector `empty (D,)`."""
     nothing = ~present.any(dim=-1, keepdim=True)
     return fused.masked_fill(nothing, 0.0) + nothing.to(fused.dtype) * empty.to(fused.dtype)
+
+
+def shares(logits: Tensor, present: Tensor) -> Tensor:
+    """`(B, T, M, U)`, `present (B, T, M)` -> softmax over the modalities that are present; 0 for the others.
+
+    With nothing present all are 0: a finite floor, not -inf, keeps the softmax finite there.
+    """
+    there = present[..., None]
+    return logits.masked_fill(~there, torch.finfo(logits.dtype).min).softmax(dim=-2) * there

@@ -1,0 +1,82 @@
+"""WFDB and EDF files, through the libraries `wfdb` and `edfio`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fusekit.errors import DataError
+from fusekit_ecg.recording import Recording, choose
+
+
+def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
+    """A WFDB record by its header (or its `.dat`): physical units, NaN where it marks a sample invalid.
+
+    The header's checksums are compared with the samples, where it has some: the prepared store knows a record
+    by its header alone.
+
+    Raises:
+        DataError: header or signal file is missing or damaged; it has no such leads.
+    """
+    import wfdb
+
+    header = path.with_suffix(".hea")
+    if not header.is_file():
+        raise DataError(f"{path}: a WFDB record needs its header {header.name} beside it. Copy it there.")
+    try:
+        names = wfdb.rdheader(str(header.with_suffix(""))).sig_name or []
+        record = wfdb.rdrecord(str(header.with_suffix("")), physical=False)
+        stated, seen = record.checksum, record.calc_checksum()
+        signal = record.dac(return_res=64)
+    except FileNotFoundError as fault:
+        name = Path(str(fault.filename)).name if fault.filename else "a file of signals"
+        raise DataError(
+            f"{path}: {name}, which the header names, is not beside it. Copy it there."
+        ) from fault
+    except Exception as fault:  # wfdb raises whatever its parsing stumbles over
+        raise DataError(
+            f"{path}: cannot be read as a WFDB record ({fault or type(fault).__name__})."
+        ) from fault
+    names = list(record.sig_name or names)
+    for name, said, found in zip(names, stated or [], seen or [], strict=False):
+        if said is not None and (int(said) - int(found)) % 65536:
+            raise DataError(
+                f"{path}: the samples of {name} do not have the header's checksum; the record is damaged or "
+                "its files belong to two recordings. Copy it again."
+            )
+    chosen = choose(path, names, leads, columns)
+    return Recording(
+        np.array(signal[:, chosen], np.float64), float(record.fs), tuple(names[i] for i in chosen)
+    )
+
+
+def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
+    """An EDF, EDF+ or BDF file in physical units; annotations are not signals.
+
+    Raises:
+        DataError: it is damaged or not continuous; it has no such leads, or they have two rates.
+    """
+    import edfio
+
+    try:
+        file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
+        continuous = file.is_continuous
+        names = [signal.label.strip() for signal in file.signals]
+    except Exception as fault:  # edfio raises whatever its parsing stumbles over
+        raise DataError(f"{path}: cannot be read as EDF ({fault or type(fault).__name__}).") from fault
+    if not continuous:
+        raise DataError(f"{path}: an EDF+D file with gaps in it. Export it as continuous EDF+C or as CSV.")
+    chosen = [file.signals[i] for i in choose(path, names, leads, columns)]
+    rates = sorted({float(signal.sampling_frequency) for signal in chosen})
+    if len(rates) > 1:
+        raise DataError(
+            f"{path}: its leads {', '.join(s.label.strip() for s in chosen)} have different rates "
+            f"({', '.join(f'{r:g}' for r in rates)} per second). Name leads of one rate by `columns`."
+        )
+    try:
+        signal = np.stack([np.asarray(s.data, np.float64) for s in chosen], axis=1)
+    except Exception as fault:
+        raise DataError(f"{path}: its samples cannot be read ({fault or type(fault).__name__}).") from fault
+    return Recording(signal, rates[0], tuple(s.label.strip() for s in chosen))

@@ -1,0 +1,199 @@
+"""Files become samples: CSV of many forms, WFDB, EDF; what is wrong with them is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fusekit.errors import DataError
+from fusekit_ecg.cases import heart, write_csv
+from fusekit_ecg.recording import filled, read_recording
+
+
+def _text(folder: Path, text: str, name: str = "x.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _column(samples: np.ndarray) -> str:
+    return "\n".join(map(str, samples.tolist()))
+
+
+def test_a_header_says_rate_start_and_leads(tmp_path: Path) -> None:
+    rows = "\n".join(f"{2 + i / 100:.2f},{i},{-i},9" for i in range(300))
+    found = read_recording(_text(tmp_path, "time_s,ecg_left,ecg_right,breath\n" + rows), leads=2)
+    assert found.names == ("ecg_left", "ecg_right")
+    assert found.rate == pytest.approx(100)
+    assert found.start_s == 2
+    assert found.duration_s == pytest.approx(5)
+    np.testing.assert_array_equal(found.signal, np.stack([np.arange(300), -np.arange(300)], axis=1))
+    named = read_recording(tmp_path / "x.csv", columns=["breath"])
+    assert set(named.signal[:, 0]) == {9}
+
+
+def test_columns_without_header_need_a_rate_and_a_choice(tmp_path: Path) -> None:
+    one = _text(tmp_path, _column(np.arange(200.0)), "one.csv")
+    with pytest.raises(DataError, match=r"no header, so its rate is not known.*`rate_hz: 250`"):
+        read_recording(one)
+    assert read_recording(one, rate_hz=200).duration_s == pytest.approx(1)
+    two = _text(tmp_path, "\n".join(f"{i},{i % 7}" for i in range(200)), "two.csv")
+    with pytest.raises(DataError, match=r"2 columns without a header.*`columns: \['2'\]`"):
+        read_recording(two, rate_hz=200)
+    np.testing.assert_array_equal(
+        read_recording(two, rate_hz=200, columns=["2"]).signal[:, 0], np.arange(200) % 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        ("", {"rate_hz": 100}, "there are no samples"),
+        ("time_s,ecg\n", {}, "there are no samples"),
+        ("time_s,ecg\n0,1\n0.01,x\n", {}, "line 3: 'x' is not a number"),
+        ("time_s,ecg\n0,1\n0.01\n", {}, "line 3: 1 cells"),
+        ("time_s,ecg\n0,1\n0.02,2\n0.01,3\n", {}, "after 0.02 comes 0.01"),
+        ("time_s,ecg\n0,1\n", {}, "at least two"),
+        ("time_s,ecg\n1700000000,1\n1700000000.01,2\n", {}, "begins at 1.7e"),
+        ("time_s,ecg\n0,1\n0.1,2\n0.2,3\n", {}, "10 samples per second"),
+        ("time_s,ecg\n0,1\n0.01,2\n", {"rate_hz": 100}, "leave `rate_hz` out"),
+        ("time_s,a,b\n0,1,1\n0.01,2,2\n", {}, r"`columns: \[a\]`"),
+        ("time_s,ecg\n0,1\n0.01,2\n", {"columns": ["II"]}, "no lead II; it has ecg"),
+        ("ecg,ecg\n0,1\n0.01,2\n", {"rate_hz": 100}, "same name"),
+        ("seconds,ecg\n0,1\n0.01,2\n", {}, "no column time_s"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, arguments: dict, said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        read_recording(_text(tmp_path, text), **arguments)
+    assert "x.csv" in str(caught.value)
+
+
+def test_files_that_are_no_ecg(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_recording(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="not .mat ones"):
+        read_recording(_text(tmp_path, "1", "x.mat"))
+    (tmp_path / "b.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(DataError, match="UTF-8"):
+        read_recording(tmp_path / "b.csv", rate_hz=100)
+    for name in ("x.edf", "x.hea", "x.bdf"):
+        (tmp_path / name).write_bytes(b"no recording at all" * 50)
+        with pytest.raises(DataError, match=name):
+            read_recording(tmp_path / name)
+    with pytest.raises(DataError, match="needs its header"):
+        read_recording(_text(tmp_path, "1", "alone.dat"))
+
+
+def test_rounded_times_leave_the_samples_alone(tmp_path: Path) -> None:
+    wave, _ = heart(20, 360)
+    rows = "\n".join(f"{i / 360:.3f},{v:.6f}" for i, v in enumerate(wave))
+    found = read_recording(_text(tmp_path, "time_s,ecg\n" + rows))
+    assert found.rate == pytest.approx(360, rel=1e-4)
+    np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-6)
+
+
+def test_gaps_and_empty_cells_are_not_recorded(tmp_path: Path) -> None:
+    kept = [i for i in range(1000) if not 300 <= i < 500]
+    rows = "\n".join(f"{i / 100:.2f},{'' if i == 50 else i}" for i in kept)
+    found = read_recording(_text(tmp_path, "time_s,ecg\n" + rows))
+    missing = np.flatnonzero(np.isnan(found.signal[:, 0]))
+    assert len(found.signal) == 1000
+    assert set(missing) == {50, *range(300, 500)}
+    held, there = filled(found.signal)
+    assert (held[300:500] == 299).all()
+    assert np.array_equal(np.flatnonzero(~there[:, 0]), missing)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.floats(60, 600),
+    start=st.floats(0.1, 50),
+    jitter=st.floats(0, 0.4),
+    seed=st.integers(0, 2**16),
+)
+def test_jittered_times_give_the_same_curve(
+    tmp_path_factory: pytest.TempPathFactory, rate: float, start: float, jitter: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    times = start + (np.arange(400) + jitter * rng.uniform(-0.5, 0.5, 400)) / rate
+    rows = "\n".join(f"{t!r},{float(np.sin(2 * np.pi * (t - start)))!r}" for t in times.tolist())
+    found = read_recording(_text(tmp_path_factory.mktemp("jitter"), "time_s,ecg\n" + rows))
+    assert found.rate == pytest.approx(rate, rel=0.01)
+    t = found.start_s - start + np.arange(len(found.signal)) / found.rate
+    # At most half a jitter of a sample beside, on a sine of one per second.
+    assert np.abs(found.signal[:, 0] - np.sin(2 * np.pi * t)).max() < 2 * np.pi * 1.5 / rate
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet="0123456789.,-enatim_s \n\"'\t;\r", max_size=200))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = _text(tmp_path_factory.mktemp("any"), text)
+    try:
+        found = read_recording(path, rate_hz=100)
+    except DataError as error:
+        assert "x.csv" in str(error)  # noqa: PT017 - refusing is allowed, not naming the file is not
+        return
+    assert found.signal.shape == (len(found.signal), 1)
+
+
+def test_wfdb_is_read_and_its_checksum_held(tmp_path: Path) -> None:
+    import wfdb
+
+    wave, _ = heart(20, 360)
+    both = np.stack([wave, -wave], axis=1)
+    wfdb.wrsamp(
+        "rec", fs=360, units=["mV", "mV"], sig_name=["MLII", "V1"], p_signal=both, fmt=["16", "16"],
+        write_dir=str(tmp_path),
+    )  # fmt: skip
+    for name in ("rec.hea", "rec.dat"):
+        found = read_recording(tmp_path / name, leads=2)
+        assert (found.rate, found.names) == (360, ("MLII", "V1"))
+        np.testing.assert_allclose(found.signal, both, atol=1e-3)
+    content = bytearray((tmp_path / "rec.dat").read_bytes())
+    content[1000] ^= 255
+    (tmp_path / "rec.dat").write_bytes(content)
+    with pytest.raises(DataError, match="checksum"):
+        read_recording(tmp_path / "rec.hea")
+    (tmp_path / "rec.dat").unlink()
+    with pytest.raises(DataError, match=r"rec\.dat, which the header names, is not beside it"):
+        read_recording(tmp_path / "rec.hea")
+
+
+def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
+    import edfio
+
+    wave, _ = heart(20, 250)
+    eeg = edfio.EdfSignal(np.sin(np.arange(20 * 100) / 9), 100, label="EEG Fpz")
+    lead = edfio.EdfSignal(wave, 250, label="ECG II", physical_dimension="mV")
+    edfio.Edf([eeg, lead]).write(tmp_path / "rec.edf")
+    found = read_recording(tmp_path / "rec.edf")
+    assert (found.rate, found.names) == (250, ("ECG II",))
+    np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-3)
+    with pytest.raises(DataError, match="different rates"):
+        read_recording(tmp_path / "rec.edf", columns=["EEG Fpz", "ECG II"])
+    edfio.Edf([eeg, lead, eeg]).write(tmp_path / "three.edf")
+    with pytest.raises(DataError, match="2 ECG leads wanted"):
+        read_recording(tmp_path / "three.edf", leads=2)
+
+
+def test_all_formats_agree(tmp_path: Path) -> None:
+    import edfio
+    import wfdb
+
+    wave, _ = heart(20, 250)
+    write_csv(tmp_path / "rec.csv", wave)
+    wfdb.wrsamp(
+        "rec", fs=250, units=["mV"], sig_name=["ECG"], p_signal=wave[:, None], fmt=["16"],
+        write_dir=str(tmp_path),
+    )  # fmt: skip
+    edfio.Edf([edfio.EdfSignal(wave, 250, label="ECG")]).write(tmp_path / "rec.edf")
+    edfio.Bdf([edfio.BdfSignal(wave, 250, label="ECG")]).write(tmp_path / "rec.bdf")
+    for suffix in (".csv", ".hea", ".edf", ".bdf"):
+        found = read_recording(tmp_path / f"rec{suffix}")
+        assert (found.rate, found.duration_s) == (pytest.approx(250), pytest.approx(20))
+        np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-3)

@@ -1,0 +1,147 @@
+"""What was said and when: the one form that all transcript files become."""
+
+from __future__ import annotations
+
+import codecs
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusekit.errors import DataError
+
+TAIL_S = 1.0
+"""A transcript without a stated length lasts this much longer than its last word, so that a step hears it."""
+LONGEST_S = 1e7
+"""Some hundred days: what lies beyond is no number of seconds."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A stretch of words with one beginning and end, as its file has it.
+
+    Attributes:
+        text: words parted by white space.
+        start_s, end_s: seconds from the recording's start, 0 <= start_s <= end_s.
+        group: cues of the same group, one after another, are one sentence; None: the cue is one by itself.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A whole file.
+
+    Attributes:
+        cues: in the file's order.
+        duration_s: of the recording, where the file states it.
+        timed: False for plain sentences, which stand at one step each and are known whole from there on.
+    """
+
+    cues: Sequence[Cue]
+    duration_s: float | None = None
+    timed: bool = True
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as it is heard: at `end_s`, in the sentence of this number."""
+
+    text: str
+    end_s: float
+    sentence: int
+
+
+def words(transcript: Transcript) -> tuple[list[Word], list[float]]:
+    """The words in reading order, and for each sentence the time from which it is the current one.
+
+    Sentences go by their beginning (cues may overlap or be out of order in the file). A cue of several words
+    does not say when each is spoken: they are spread evenly over it by length, a space counted to the word
+    before it. A sentence is current from its first word on; a plain one from its step on, empty or not.
+    """
+    sentences: list[list[Cue]] = []
+    for cue in transcript.cues:
+        if sentences and cue.group is not None and cue.group == sentences[-1][-1].group:
+            sentences[-1].append(cue)
+        else:
+            sentences.append([cue])
+    sentences.sort(key=lambda cues: min(cue.start_s for cue in cues))  # stable: else in the file's order
+    found: list[Word] = []
+    begins: list[float] = []
+    for cues in sentences:
+        number = len(begins)
+        own = [Word(text, end, number) for cue in cues for text, end in _spread(cue, transcript.timed)]
+        if transcript.timed and not own:
+            continue
+        begins.append(min(word.end_s for word in own) if transcript.timed else cues[0].start_s)
+        found += own
+    return found, begins
+
+
+def duration(transcript: Transcript) -> float:
+    """Seconds that the transcript lasts."""
+    last = max((cue.end_s for cue in transcript.cues), default=0.0)
+    if not transcript.timed:
+        return last
+    return last + TAIL_S if transcript.duration_s is None else max(transcript.duration_s, last)
+
+
+def _spread(cue: Cue, timed: bool) -> list[tuple[str, float]]:
+    parts = cue.text.split()
+    if not timed:
+        return [(part, cue.start_s) for part in parts]
+    lengths = [len(part) + 1 for part in parts]
+    whole, done, spread = sum(lengths), 0, []
+    for part, length in zip(parts, lengths, strict=True):
+        done += length
+        # The last one ends with its cue to the bit.
+        share = done / whole
+        spread.append((part, cue.end_s if done == whole else cue.start_s + (cue.end_s - cue.start_s) * share))
+    return spread
+
+
+def checked(path: Path, line: int, start_s: float, end_s: float) -> tuple[float, float]:
+    """The two times of a cue, if they can be.
+
+    Raises:
+        DataError: one is negative or no finite number, or the end lies before the start.
+    """
+    if not (0 <= start_s <= LONGEST_S and math.isfinite(end_s) and end_s <= LONGEST_S):
+        raise DataError(
+            f"{path}: line {line}: the times {start_s:g} to {end_s:g} must be seconds from the recording's "
+            "start, 0 or later"
+        )
+    if end_s < start_s:
+        raise DataError(
+            f"{path}: line {line}: the end, {end_s:g} s, lies before the start, {start_s:g} s; correct it"
+        )
+    return start_s, end_s
+
+
+def decoded(path: Path) -> str:
+    """A text file's content, line ends as "\\n": UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        DataError: there is no such file, it is empty, or it is not such text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise DataError(f"{path}: the file is empty (zero bytes)")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: this is not text in UTF-8, or in UTF-16 with a byte order mark ({error.reason} at byte "
+            f"{error.start}). Save it as UTF-8."
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path}: this is no text file, it holds zero bytes. Save it as UTF-8.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,158 @@
+"""Reader of words: what has been said up to each step, as numbers of words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusekit.contracts import Reader, Source, Stream
+from fusekit.errors import DataError, RecipeError
+from fusekit_text import cues
+from fusekit_text.subtitles import read_srt, read_vtt
+from fusekit_text.tables import read_csv, read_lines
+from fusekit_text.textgrid import read_textgrid
+from fusekit_text.tokens import FolderTokens, HashedWords, Tokens, TokenShape, folder_of
+
+FORMAT = 1
+"""Raised whenever the same file becomes other numbers."""
+BAG = 512
+_CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a word's end at 0.3 s, and that is heard
+
+
+class TranscriptReader(Reader):
+    """Words with times -> `(length,)` float32 numbers of words per step, newest last, then 0.
+
+    Files: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, CSV `start_s,end_s,text`; and plain sentences, a .txt
+    with one a line or a CSV with `text` alone: sentence k stands at step k. UTF-8 or UTF-16.
+
+    The window of a step at t holds the words of the last `window_s` seconds, each counted from the moment it
+    ends. Where a cue of several words does not say when each is spoken, they are spread evenly over it by
+    length (so within a cue these guessed times lean on its end and its later words). Of more than `length`
+    numbers the newest are kept.
+
+    Args:
+        window_s: words that ended longer ago are forgotten.
+        sentence: of these only the words of the sentence (cue, interval, line) that is being said, or was
+            last; None: so for plain sentences, not for files with times.
+        length: numbers in a window.
+        lookahead_s: count words that end so much later, too; 0 is causal.
+        sentence_hz: plain sentences per second; the recipe's `target.step_hz` makes each one step.
+        tier: interval tier of a TextGrid; None: its only one.
+        folder: number words by the tokenizer in this folder of a model; None: by hashing.
+        model: by that of a model on the Hugging Face hub, instead.
+        download: fetch it from there when the hub's cache on this machine has it not.
+
+    Raises:
+        RecipeError: lengths that cannot be, or no such folder or model; MissingExtraError: of the extra
+            `transformers`, with `model`.
+    """
+
+    medium: ClassVar[str] = "text"
+    suffixes: ClassVar[tuple[str, ...]] = (".srt", ".vtt", ".textgrid", ".csv", ".txt")
+    absence: ClassVar[str] = "no word was said in its window"
+
+    def __init__(
+        self,
+        *,
+        window_s: float = 10.0,
+        sentence: bool | None = None,
+        length: int = 64,
+        lookahead_s: float = 0.0,
+        sentence_hz: float = 1.0,
+        tier: str | None = None,
+        folder: Path | None = None,
+        model: str | None = None,
+        download: bool = False,
+    ) -> None:
+        if window_s <= 0 or sentence_hz <= 0 or lookahead_s < 0 or length < 1:
+            raise RecipeError(
+                "transcript: window_s and sentence_hz must be above 0, lookahead_s from 0, length from 1"
+            )
+        self.window_s, self.sentence, self.length, self.lookahead_s = window_s, sentence, length, lookahead_s
+        self.sentence_hz, self.tier = sentence_hz, tier
+        found = folder_of(folder, model, download)
+        self.tokens: Tokens = HashedWords() if found is None else FolderTokens(found)
+        self.raw_shape = TokenShape.of(length, self.tokens)
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "tokens": self.tokens.name,
+            "sentence_hz": self.sentence_hz,
+            "tier": self.tier,
+            "format": FORMAT,
+        }
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        """`number (n,)` int32 of each token in reading order, `end_s (n,)` float64 when it is heard,
+        `sentence (n,)` int32; `begin_s (S,)` from when each sentence is the current one; `timed (1,)` bool,
+        `duration_s (1,)`."""
+        transcript = self._read(source.path)
+        said, begins = cues.words(transcript)
+        number: list[int] = []
+        word: list[int] = []
+        for i, own in enumerate(said):
+            found = self.tokens.numbers(own.text, first=i == 0)
+            number += found
+            word += [i] * len(found)
+        return {
+            "number": np.array(number, np.int32),
+            "end_s": np.array([said[i].end_s for i in word], np.float64),
+            "sentence": np.array([said[i].sentence for i in word], np.int32),
+            "begin_s": np.array(begins, np.float64),
+            "timed": np.array([transcript.timed]),
+            "duration_s": np.array([cues.duration(transcript)]),
+        }
+
+    def _read(self, path: Path) -> cues.Transcript:
+        readers: dict[str, Callable[[Path, str], cues.Transcript]] = {
+            ".srt": read_srt,
+            ".vtt": read_vtt,
+            ".textgrid": lambda p, text: read_textgrid(p, text, self.tier),
+            ".csv": lambda p, text: read_csv(p, text, self.sentence_hz),
+            ".txt": lambda p, text: read_lines(p, text, self.sentence_hz),
+        }
+        read = readers.get(path.suffix.lower())
+        if read is None:
+            raise DataError(
+                f"{path}: a transcript's name ends in {', '.join(self.suffixes)}, which tells its format"
+            )
+        return read(path, cues.decoded(path))
+
+    def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+        """True where at least one word stands in the window."""
+        return np.array([len(rows) > 0 for rows in self._rows(stream, times)], bool)
+
+    def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+        """`(T,)` seconds -> `(T, length)` float32 numbers, 0 behind them."""
+        found = np.zeros((len(times), self.length), np.float32)
+        for window, rows in zip(found, self._rows(stream, times), strict=True):
+            newest = rows[-self.length :]
+            window[: len(newest)] = stream["number"][newest]
+        return found
+
+    def _rows(self, stream: Stream, times: np.ndarray) -> list[np.ndarray]:
+        """Which tokens stand in the window of each time, in reading order."""
+        end, sentence, begin = stream["end_s"], stream["sentence"], stream["begin_s"]
+        alone = not bool(stream["timed"][0]) if self.sentence is None else self.sentence
+        found = []
+        for heard in np.asarray(times, np.float64) + (self.lookahead_s + _CLOCK):
+            here = (end <= heard) & (end > heard - self.window_s)
+            if alone:
+                begun = np.flatnonzero(begin <= heard)
+                # Of two that begin together, which only overlapping cues do, the later one in the file.
+                here &= sentence == (begun[-1 - np.argmax(begin[begun][::-1])] if len(begun) else -1)
+            found.append(np.flatnonzero(here))
+        return found
+
+    def pooled(self, windows: np.ndarray) -> np.ndarray:
+        """`(n, length)` -> `(n, 512)`: share of the words that fall into each of 512 bins, by hashing."""
+        numbers = windows.astype(np.int64)
+        # Knuth's multiplicative hash: numbers of a vocabulary stand close together.
+        column = (numbers * 2654435761 % 2**32) * BAG >> 32
+        bag = np.zeros((len(windows), BAG), np.float32)
+        rows, places = np.nonzero(numbers)
+        np.add.at(bag, (rows, column[rows, places]), 1.0)
+        return bag / np.maximum(bag.sum(axis=1, keepdims=True), 1.0)

@@ -1,0 +1,414 @@
+"""Parsers of transcripts: what they understand, what they refuse and how, and that nothing else happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fusekit_text import cues
+from fusekit_text.reader import TranscriptReader
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fusekit.contracts import Source
+from fusekit.errors import DataError
+
+SRT = """\
+1
+00:00:01,000 --> 00:00:02,500
+<i>Hello</i> there,
+old {\\an8}friend!
+
+2
+00:01:00,250 --> 00:01:01,000 X1:40 X2:600 Y1:20 Y2:50
+a < b &amp; c
+"""
+VTT = """\
+WEBVTT - made by hand
+Kind: captions
+
+NOTE
+not a cue --- at all
+
+STYLE
+::cue { color: red }
+
+first
+00:01.000 --> 00:04.000 align:start position:0%
+<v Ann>Hello <c.loud>there</c></v>
+
+01:00:00.000 --> 01:00:02.000
+one <01:00:00.500>two <01:00:01.500>three four
+"""
+LONG = """\
+File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 6.5
+tiers? <exists>
+size = 3
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "words"
+        xmin = 0
+        xmax = 6.5
+        intervals: size = 3
+        intervals [1]:
+            xmin = 0
+            xmax = 1
+            text = ""
+        intervals [2]:
+            xmin = 1
+            xmax = 2.25
+            text = "say ""ah"" 3"
+        intervals [3]:
+            xmin = 2.25
+            xmax = 6.5
+            text = "<sil>"
+    item [2]:
+        class = "TextTier"
+        name = "bells"
+        xmin = 0
+        xmax = 6.5
+        points: size = 1
+        points [1]:
+            number = 3
+            mark = "ding"
+    item [3]:
+        class = "IntervalTier"
+        name = "phones"
+        xmin = 0
+        xmax = 6.5
+        intervals: size = 1
+        intervals [1]:
+            xmin = 0
+            xmax = 6.5
+            text = "a"
+"""
+SHORT = (
+    'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n6.5\n<exists>\n1\n"IntervalTier"\n"words"\n0\n'
+    '6.5\n3\n0\n1\n""\n1\n2.25\n"say ""ah"" 3"\n2.25\n6.5\n"<sil>"\n'
+)
+
+
+def read(folder: Path, name: str, text: str | bytes, **settings: object) -> cues.Transcript:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return TranscriptReader(**settings)._read(path)  # type: ignore[arg-type]
+
+
+def told(transcript: cues.Transcript) -> list[tuple[str, float, float]]:
+    return [(c.text, round(c.start_s, 6), round(c.end_s, 6)) for c in transcript.cues if c.text]
+
+
+def refusal(folder: Path, name: str, text: str | bytes, **settings: object) -> str:
+    with pytest.raises(DataError) as caught:
+        read(folder, name, text, **settings)
+    assert str(folder / name) in str(caught.value)
+    return str(caught.value)
+
+
+def test_subrip(tmp_path: Path) -> None:
+    wanted = [("Hello there, old friend!", 1.0, 2.5), ("a < b & c", 60.25, 61.0)]
+    assert told(read(tmp_path, "a.srt", SRT)) == wanted
+    # Byte order mark, line ends of Windows and old Macs, UTF-16, no blank line and no numbers: all the same.
+    assert told(read(tmp_path, "b.srt", "\ufeff" + SRT.replace("\n", "\r\n"))) == wanted
+    assert told(read(tmp_path, "c.srt", SRT.replace("\n", "\r"))) == wanted
+    assert told(read(tmp_path, "d.srt", SRT.encode("utf-16"))) == wanted
+    assert told(read(tmp_path, "e.SRT", SRT.replace("\n\n", "\n"))) == wanted
+    assert (
+        told(read(tmp_path, "f.srt", SRT.replace("1\n00:00:01", "00:00:01").replace(",000 -->", ".000 -->")))
+        == wanted
+    )
+
+
+def test_webvtt_and_the_times_of_its_words(tmp_path: Path) -> None:
+    transcript = read(tmp_path, "a.vtt", VTT)
+    assert told(transcript) == [
+        ("Hello there", 1.0, 4.0),
+        ("one", 3600.0, 3600.5),
+        ("two", 3600.5, 3601.5),
+        ("three four", 3601.5, 3602.0),
+    ]
+    words, begins = cues.words(transcript)
+    assert [w.sentence for w in words] == [0, 0, 1, 1, 1, 1]
+    assert begins == [2.5, 3600.5]
+
+
+@pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n"), LONG.encode("utf-16")])
+def test_textgrid(tmp_path: Path, text: str | bytes) -> None:
+    transcript = read(tmp_path, "a.TextGrid", text, tier="words")
+    assert told(transcript) == [('say "ah" 3', 1.0, 2.25)]
+    assert cues.duration(transcript) == 6.5
+
+
+def test_the_tier_of_a_textgrid_is_chosen_by_name(tmp_path: Path) -> None:
+    assert told(read(tmp_path, "a.textgrid", SHORT)) == [('say "ah" 3', 1.0, 2.25)]
+    assert told(read(tmp_path, "b.textgrid", LONG, tier="phones")) == [("a", 0.0, 6.5)]
+    assert "it has 'words', 'phones'. Give the reader `tier: NAME`" in refusal(tmp_path, "c.textgrid", LONG)
+    message = refusal(tmp_path, "d.textgrid", LONG, tier="bells")
+    assert "no interval tier 'bells'; it has 'words', 'phones' ('bells' is a tier of points)" in message
+
+
+def test_tables(tmp_path: Path) -> None:
+    timed = 'start_s,end_s,text,speaker\n0.5,1,"one,\ntwo",A\n\n2,3.5,,B\n1,2,three,B\n'
+    assert told(read(tmp_path, "a.csv", timed)) == [("one, two", 0.5, 1.0), ("three", 1.0, 2.0)]
+    words = "\ufeffword,start_s,end_s,sentence\r\nI,0,1,1\r\nsee,1,2,1\r\nyou,2,3,2\r\n"
+    found, begins = cues.words(read(tmp_path, "b.csv", words))
+    assert [(w.text, w.end_s, w.sentence) for w in found] == [("I", 1, 0), ("see", 2, 0), ("you", 3, 1)]
+    assert begins == [1, 3]
+    plain = read(tmp_path, "c.csv", 'id,text\n1,All is well.\n2,"And ""now""?"\n', sentence_hz=2.0)
+    assert told(plain) == [("All is well.", 0.0, 0.5), ('And "now"?', 0.5, 1.0)]
+    assert not plain.timed
+
+
+def test_plain_sentences_stand_at_one_step_each(tmp_path: Path) -> None:
+    transcript = read(tmp_path, "a.txt", "One two.\n\nThree.\n\n")
+    assert [c.text for c in transcript.cues] == ["One two.", "", "Three."]
+    words, begins = cues.words(transcript)
+    assert [(w.text, w.end_s) for w in words] == [("One", 0), ("two.", 0), ("Three.", 2)]
+    assert begins == [0, 1, 2]
+    assert cues.duration(transcript) == 3
+
+
+def test_words_of_a_cue_are_spread_over_it_by_length() -> None:
+    words, begins = cues.words(cues.Transcript([cues.Cue("a bbb cc", 10.0, 19.0)]))
+    assert [w.end_s for w in words] == [12.0, 16.0, 19.0]
+    assert begins == [12.0]
+
+
+def test_cues_out_of_order_and_overlapping_are_read_by_their_beginning() -> None:
+    late, early = cues.Cue("b c", 4.0, 6.0), cues.Cue("a", 0.0, 5.5)
+    words, begins = cues.words(cues.Transcript([late, early]))
+    assert [(w.text, w.end_s, w.sentence) for w in words] == [("a", 5.5, 0), ("b", 5.0, 1), ("c", 6.0, 1)]
+    assert begins == [5.5, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        (
+            "a.srt",
+            "1\n00:00:02,000 --> 00:00:01,000\nx\n",
+            "line 2: the end, 1 s, lies before the start, 2 s",
+        ),
+        (
+            "a.srt",
+            "1\n-00:00:02,000 --> 00:00:01,000\nx\n",
+            "line 2: '-00:00:02,000 --> 00:00:01,000' is no pair",
+        ),
+        (
+            "a.srt",
+            "1\n00:61:02,000 --> 00:99:01,000\nx\n",
+            "line 2: '00:61:02,000 --> 00:99:01,000' is no pair",
+        ),
+        ("a.srt", "Hello\n", "line 1: 'Hello' stands outside a cue"),
+        ("a.srt", SRT + "\nlost words\n", "line 10: 'lost words' stands outside a cue"),
+        ("a.srt", "\n\n", "there is no cue in it"),
+        ("a.srt", "", "the file is empty"),
+        ("a.srt", b"\xff\xfe\x00", "this is not text in UTF-8"),
+        ("a.srt", b"1\x00", "it holds zero bytes"),
+        ("a.srt", "caf\xe9".encode("latin-1"), "this is not text in UTF-8"),
+        ("a.vtt", SRT, "line 1: a WebVTT file begins with WEBVTT"),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\na <00:03.000>b\n", "line 4: the time <00:03.000>"),
+        ("a.textgrid", SHORT[:120], "the TextGrid ends where"),
+        (
+            "a.textgrid",
+            SHORT.replace("2.25", "0.25", 1),
+            "line 17: the end, 0.25 s, lies before the start, 1 s",
+        ),
+        (
+            "a.textgrid",
+            SHORT.replace("\n1\n2.25", "\n-1\n2.25"),
+            "line 17: the times -1 to 2.25 must be seconds",
+        ),
+        (
+            "a.textgrid",
+            SHORT.replace('"IntervalTier"', "7"),
+            "line 8: a tier's class should stand here, found",
+        ),
+        ("a.textgrid", "ooBinaryFile\x08TextGrid", "in binary form"),
+        ("a.textgrid", "hello", "the TextGrid ends where ooTextFile should follow"),
+        ("a.csv", "start_s,end_s,text\n1,2,a\n3,2,b\n", "line 3: the end, 2 s, lies before the start, 3 s"),
+        ("a.csv", "start_s,end_s,text\n-1,2,a\n", "line 2: the times -1 to 2 must be seconds"),
+        ("a.csv", "start_s,end_s,text\n0,1e9,a\n", "line 2: the times 0 to 1e+09 must be seconds"),
+        ("a.csv", "start_s,end_s,text\nnan,2,a\n", "line 2: the times nan to 2"),
+        ("a.csv", "start_s,end_s,text\nsoon,2,a\n", "line 2, column start_s: 'soon' is no number of seconds"),
+        ("a.csv", "start_s,end_s,text\n1,2\n", "line 2 has 2 cells, the header has 3"),
+        ("a.csv", "start_s,text\n1,a\n", "found start_s, text"),
+        ("a.csv", "words\na\n", "has the columns start_s, end_s and text (or word)"),
+        ("a.csv", "text,text\na,b\n", "column 'text' is there twice"),
+        ("a.csv", 'text\n"a\n', "this is not CSV"),
+        ("a.csv", "text\n", "there is no row below the header"),
+        ("a.txt", "\n \n", "no line of it has a word"),
+        ("a.doc", "words", "a transcript's name ends in .srt, .vtt"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, name: str, text: str | bytes, wanted: str
+) -> None:
+    assert wanted in refusal(tmp_path, name, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.srt: cannot be read: No such file"):
+        TranscriptReader().prepare(Source(tmp_path / "gone.srt"))
+
+
+# ---------------------------------------------------------------- properties
+
+WORD = st.text(st.sampled_from("abcxyzäßñ漢é0123456789'.,!?"), min_size=1, max_size=8).filter(
+    lambda w: not w.isdigit()
+)
+TIMES = st.tuples(st.integers(0, 10_000_000), st.integers(0, 30_000))
+CUES = st.lists(
+    st.tuples(TIMES, st.lists(st.lists(WORD, min_size=1, max_size=4), min_size=1, max_size=3)),
+    min_size=1,
+    max_size=8,
+)
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+CODES = st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+Given = list[tuple[tuple[int, int], list[list[str]]]]
+
+
+def clock(ms: int, point: str) -> str:
+    return f"{ms // 3600000:02}:{ms // 60000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"
+
+
+def expected(given_cues: Given) -> list[tuple[str, float, float]]:
+    return [
+        (" ".join(w for line in lines for w in line), start / 1000, (start + length) / 1000)
+        for (start, length), lines in given_cues
+    ]
+
+
+@quick
+@given(CUES, ENDS, CODES, st.booleans(), st.booleans())
+def test_subtitles_survive_writing_and_reading(
+    tmp_path: Path, given_cues: Given, end: str, code: str, tags: bool, web: bool
+) -> None:
+    blocks = ["WEBVTT"] if web else []
+    for i, ((start, length), lines) in enumerate(given_cues):
+        said = end.join(" ".join(f"<i>{w}</i>" if tags else w for w in line) for line in lines)
+        point, more = (".", " align:start") if web else (",", "")
+        times = f"{clock(start, point)} --> {clock(start + length, point)}{more}"
+        blocks.append(f"{i + 1}{end}{times}{end}{said}")
+    data = (end * 2).join(blocks) + end
+    transcript = read(tmp_path, "a.vtt" if web else "a.srt", data.encode(code))
+    assert told(transcript) == expected(given_cues)
+    _sound(transcript)
+
+
+@quick
+@given(CUES, ENDS, CODES, st.booleans())
+def test_textgrids_survive_writing_and_reading(
+    tmp_path: Path, given_cues: Given, end: str, code: str, long: bool
+) -> None:
+    rows = expected(given_cues)
+    lasts = max(stop for _, _, stop in rows)
+    lines = [
+        '"ooTextFile"',
+        '"TextGrid"',
+        "0",
+        f"{lasts}",
+        "<exists>",
+        "1",
+        '"IntervalTier"',
+        '"w"',
+        "0",
+        f"{lasts}",
+    ]
+    lines.append(str(len(rows)))
+    for text, start, stop in rows:
+        quoted = text.replace('"', '""')
+        lines += (
+            [f"xmin = {start}", f"xmax = {stop}", f'text = "{quoted}"']
+            if long
+            else [
+                str(start),
+                str(stop),
+                f'"{quoted}"',
+            ]
+        )
+    transcript = read(tmp_path, "a.textgrid", end.join(lines).encode(code))
+    assert told(transcript) == rows
+    _sound(transcript)
+
+
+def _sound(transcript: cues.Transcript) -> None:
+    """Words in times: each within its cue, in order within a sentence, and all of them there."""
+    words, begins = cues.words(transcript)
+    assert sorted(w.text for w in words) == sorted(w for cue in transcript.cues for w in cue.text.split())
+    for i in range(len(begins)):
+        ends = [w.end_s for w in words if w.sentence == i]
+        assert ends == sorted(ends)
+        assert begins[i] == ends[0]
+    assert all(w.end_s <= cues.duration(transcript) for w in words)
+
+
+PIECES = st.sampled_from(
+    [
+        "1",
+        "-->",
+        " --> ",
+        "00:00:01,000",
+        "00:00:00.500",
+        "\n",
+        "\n\n",
+        "WEBVTT",
+        "NOTE",
+        "<i>",
+        "<00:01.000>",
+        '"',
+    ]
+    + [
+        "ooTextFile",
+        "TextGrid",
+        '"ooTextFile" "TextGrid" 0 5 <exists> 1 ',
+        '"IntervalTier"',
+        " 0 ",
+        " -3 ",
+        "1e400",
+    ]
+    + [
+        "start_s,end_s,text",
+        "text",
+        ",",
+        "nan",
+        "9" * 30,
+        "²",
+        "\ufeff",
+        "&#x110000;",
+        "a",
+        "\x00",
+        "\x85",
+        "\u2028",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([".srt", ".vtt", ".textgrid", ".csv", ".txt"]),
+    st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25).map("".join),
+    st.sampled_from(["utf-8", "utf-16"]),
+)
+def test_whatever_a_file_holds_it_is_read_or_refused(
+    tmp_path: Path, suffix: str, text: str, code: str
+) -> None:
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(text.encode(code, "replace"))
+    fault = ""
+    try:
+        stream = TranscriptReader().prepare(Source(path))
+    except DataError as error:
+        fault = str(error)
+    if fault:
+        assert str(path) in fault
+        return
+    assert 0 < stream["duration_s"][0] <= 2e7
+    assert (stream["number"] > 0).all()
+    assert len(stream["number"]) == len(stream["end_s"]) == len(stream["sentence"])
