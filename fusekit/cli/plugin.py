@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from fusekit.cli.options import Json, load_registry
 
 if TYPE_CHECKING:
+    from fusekit.testing import Case
     from fusekit.testing.targets import Target
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="For authors of plugins.")
@@ -94,8 +96,7 @@ def check(
 
 def _checked(target: Target) -> list[dict[str, Any]]:
     """A row per case, per component without one, and for the hook module."""
-    from fusekit.registry import Kind
-    from fusekit.testing.kit import CHECKS, excuse, without_case
+    from fusekit.testing.kit import without_case
     from fusekit.testing.light import HeavyPluginError, check_plugin_is_light
 
     rows = []
@@ -108,37 +109,69 @@ def _checked(target: Target) -> list[dict[str, Any]]:
             rows.append(_row(target.module, 1, []))
     for entry, sentence in without_case(target.entries, target.cases).items():
         rows.append(_row(f"{entry.kind} {entry.name}", 0, [{"rule": "case", "seen": sentence}]))
-    for case in target.cases:
+    return rows + [_asked(target, case) for case in target.cases]
+
+
+def _asked(target: Target, case: Case) -> dict[str, Any]:
+    """The row of one case."""
+    from fusekit.errors import FusekitError
+    from fusekit.registry import Kind
+    from fusekit.testing.kit import CHECKS, FIRST, excuse, is_fatal
+
+    label = " ".join(filter(None, (case.kind, case.name, case.variant)))
+    try:
         cls = target.registry.load(target.registry.get(case.kind, case.name))
-        one = CHECKS[Kind(case.kind)]
-        findings = [
-            {"rule": f.rule.name, "seen": f.seen, "says": f.rule.says, "documented": f.rule.documented}
-            for f in one.findings(case, cls, target.registry)
-        ]
-        bound = [rule for rule in one.rules if rule.applies(case)]
-        label = " ".join(filter(None, (case.kind, case.name, case.variant)))
-        excused = {rule.name: why for rule in bound if (why := excuse(rule, case))}
-        rows.append(_row(label, len(bound) - len(excused), findings, excused))
-    return rows
+    except FusekitError as error:  # the others can still be checked
+        return _row(label, 0, [{"rule": "class", "seen": str(error)}])
+    one = CHECKS[Kind(case.kind)]
+    found = one.findings(case, cls, target.registry)
+    bound = [rule for rule in one.rules if rule.applies(case)]
+    excused = {rule.name: why for rule in bound if (why := excuse(rule, case))}
+    asked = [r for r in bound if r.name not in excused and (r.name in FIRST or not is_fatal(found))]
+    undeclared = [rule.name for rule in one.rules if rule not in bound and rule.name not in FIRST]
+    findings = [
+        {"rule": f.rule.name, "seen": f.seen, "says": f.rule.says, "documented": f.rule.documented}
+        for f in found
+    ]
+    return _row(label, len(asked), findings, excused, undeclared)
 
 
 def _row(
-    component: str, rules: int, findings: list[dict[str, str]], excused: dict[str, str] | None = None
+    component: str,
+    rules: int,
+    findings: list[dict[str, str]],
+    excused: dict[str, str] | None = None,
+    undeclared: list[str] | None = None,
 ) -> dict[str, Any]:
-    return {"component": component, "rules": rules, "excused": excused or {}, "findings": findings}
+    return {
+        "component": component,
+        "rules": rules,
+        "excused": excused or {},
+        "undeclared": undeclared or [],
+        "findings": findings,
+    }
 
 
 def _print(target: str, rows: list[dict[str, Any]]) -> None:
     from fusekit.cli.tables import print_table
 
     cells = [[r["component"], r["rules"], len(r["findings"]), len(r["excused"])] for r in rows]
-    print_table(["component", "rules", "findings", "not checked"], cells, title=target)
+    print_table(["component", "rules", "findings", "excused"], cells, title=target)
     for row in rows:
-        for finding in row["findings"]:
-            rule = f"\n    {finding['says']} ({finding['documented']})" if "says" in finding else ""
-            typer.echo(f"{row['component']}: {finding['rule']}: {finding['seen']}{rule}")
+        for finding, after in zip_longest(row["findings"], row["findings"][1:]):
+            typer.echo(f"{row['component']}: {finding['rule']}: {finding['seen']}")
+            if "says" in finding and (after is None or after["rule"] != finding["rule"]):
+                typer.echo(f"    {finding['says']} ({finding['documented']})")
         for reason in dict.fromkeys(row["excused"].values()):
             rules = ", ".join(rule for rule, why in row["excused"].items() if why == reason)
             typer.echo(f"{row['component']}: not checked: {rules}: {reason}")
+    undeclared: dict[str, list[str]] = {}
+    for row in rows:
+        for rule in row["undeclared"]:
+            undeclared.setdefault(rule, []).append(row["component"])
+    if undeclared:
+        typer.echo("Not declared by the cases, so not checked (docs/testing.md, Cases):")
+        for rule, components in undeclared.items():
+            typer.echo(f"  {rule}: {', '.join(components)}")
     if not any(row["findings"] for row in rows):
-        typer.echo("All of it keeps the contracts.")
+        typer.echo("What was checked keeps the contracts.")

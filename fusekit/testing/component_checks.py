@@ -65,8 +65,17 @@ def _class(subject: Subject) -> Iterator[str]:
     elif inspect.isabstract(subject.cls):
         missing = sorted(getattr(subject.cls, "__abstractmethods__", ()))
         yield f"{subject.cls.__name__} leaves {', '.join(missing)} abstract"
-    if not subject.cls.__doc__ or subject.cls.__doc__ == base.__doc__:
-        yield f"{subject.cls.__name__} has no docstring, which `fusekit show {subject.case.name}` would print"
+
+
+@rule(
+    "docstring",
+    *Kind,
+    says="Its docstring says what it is: `fusekit show NAME` prints it.",
+    documented="docs/plugins.md, One file",
+)
+def _docstring(subject: Subject) -> Iterator[str]:
+    if not subject.cls.__doc__ or subject.cls.__doc__ == BASES[subject.kind].__doc__:
+        yield f"{subject.cls.__name__} has no docstring of its own"
 
 
 @rule(

@@ -15,6 +15,7 @@ from fusekit.testing.case import Case
 if TYPE_CHECKING:
     from fusekit.testing.subject import Subject
 
+KIT = Path(__file__).parent
 Look = Callable[["Subject"], Iterable[str]]
 
 
@@ -97,15 +98,15 @@ def seen_by(one: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 def told(error: BaseException) -> str:
-    """`it raised ValueError: ... (file.py:12)`: the innermost line that is not torch's or numpy's own."""
+    """`it raised ValueError: ... (file.py:12)`, the innermost line that is no library's and not the kit's."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in frame.filename and frame.line
+        if "site-packages" not in frame.filename and Path(frame.filename).parent != KIT and frame.line
     ]
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
-    return f"it raised {type(error).__name__}: {text[:400]}{at}"
+    text = " ".join(str(error).split())[:400]
+    return f"it raised {type(error).__name__}{': ' if text else ''}{text}{at}"
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -24,9 +24,11 @@ from fusekit.testing.case import Case
 from fusekit.testing.findings import RULES, ConformanceError, Finding, Rule, seen_by
 from fusekit.testing.subject import Subject
 
-FIRST = ("class", "signature", "refusal")
-"""A component that breaks one of these cannot be asked anything else."""
-STATIC = ("class", "signature")
+FIRST = ("class", "signature", "docstring", "refusal")
+"""Looked at before all others."""
+FATAL = ("class", "refusal")
+"""A component that breaks one of these cannot be asked what is not in FIRST."""
+STATIC = ("class", "signature", "docstring")
 """For these nothing is made."""
 
 
@@ -50,7 +52,7 @@ class Check:
         """
         found: list[Finding] = []
         for rule in self.rules:
-            if rule.name not in FIRST and any(f.rule.name in FIRST for f in found):
+            if rule.name not in FIRST and is_fatal(found):
                 break
             known = {finding.seen for finding in found}  # one fault may show in every rule
             found += [f for f in look(rule, case, cls, registry) if f.seen not in known]
@@ -74,6 +76,11 @@ def _rules(kind: Kind) -> tuple[Rule, ...]:
 
 CHECKS: dict[Kind, Check] = {kind: Check(kind, _rules(kind)) for kind in Kind}
 """One per kind, whatever kinds there are."""
+
+
+def is_fatal(found: Iterable[Finding]) -> bool:
+    """Do these findings end a check early."""
+    return any(finding.rule.name in FATAL for finding in found)
 
 
 def look(rule: Rule, case: Case, cls: type, registry: Registry | None = None) -> list[Finding]:

@@ -29,10 +29,11 @@ class ByTime(nn.Module):
 @hookimpl
 def register_components(register):
     register("head", "by-time", f"{__name__}:ByTime", "normalises over time")
+    register("head", "lost", f"{__name__}:Lost", "is not there")
     register("head", "forgotten", f"{__name__}:ByTime", "has no case")
 
 def conformance_cases():
-    return [Case("head", "by-time", excused={"meta": "a reason"})]
+    return [Case("head", "by-time", excused={"meta": "a reason"}), Case("head", "lost")]
 """
 
 
@@ -47,7 +48,11 @@ def test_a_sound_plugin_passes() -> None:
     result = runner.invoke(app, ["plugin", "check", str(EXAMPLE)])
     assert result.exit_code == 0, result.output
     assert "fusion mean" in result.stdout
-    assert "All of it keeps the contracts." in result.stdout
+    assert (
+        "Not declared by the cases, so not checked (docs/testing.md, Cases):\n  compiles: fusion mean"
+        in result.stdout
+    )
+    assert "What was checked keeps the contracts." in result.stdout
 
 
 def test_findings_are_sentences_and_the_exit_code_is_2(broken: Path) -> None:
@@ -57,6 +62,7 @@ def test_findings_are_sentences_and_the_exit_code_is_2(broken: Path) -> None:
     assert "each step for itself. (docs/plugins.md, Kinds)" in result.stdout
     assert "head 'forgotten' has no case" in result.stdout
     assert "head by-time: not checked: meta: a reason" in result.stdout
+    assert "head lost: class: head 'lost'" in result.stdout
 
 
 def test_json_holds_the_same(broken: Path) -> None:

@@ -15,6 +15,7 @@ from fusekit.contracts import Clip, Corpus, Degradation, Detector, Labels, Reade
 from fusekit.errors import DataError
 from fusekit.registry import Kind
 from fusekit.testing import CHECKS, Case
+from fusekit.testing.findings import RULES
 
 RATE = 10
 
@@ -385,7 +386,15 @@ class Wordy(Folder):
         return "a\nb"
 
 
+class Unfinished(Corpus):
+    """Only begun."""
+
+    def __init__(self, *, root: Path) -> None:
+        self.root = Path(root)
+
+
 CORPORA = [
+    (Unfinished, "class", "Unfinished leaves load abstract"),
     (Backwards, "clips", "clips are not sorted by id: b, a"),
     (Twice, "clips", "the id a stands for 2 clips"),
     (Loose, "clips", "its voice source a.wav does not exist"),
@@ -572,3 +581,17 @@ def test_broken_degradations(cls: type, rule: str, sentence: str) -> None:
 def test_sound_ones_pass() -> None:
     assert findings("detector", Bright, picture=face) == []
     assert findings("degradation", Noise) == []
+
+
+def test_every_rule_of_these_kinds_has_rejected_a_part() -> None:
+    proven: set[tuple[str, str]] = set()
+    for kind, parts in (
+        ("reader", READERS),
+        ("corpus", CORPORA),
+        ("detector", DETECTORS),
+        ("degradation", DEGRADATIONS),
+    ):
+        proven |= {(kind, rule) for _, rule, _ in parts}
+    kinds = {kind for kind, _ in proven}
+    rules = [r for r in RULES if kinds & {kind.value for kind in r.kinds} and len(r.kinds) < len(Kind)]
+    assert not [r for r in rules if not {(kind.value, r.name) for kind in r.kinds} & proven]

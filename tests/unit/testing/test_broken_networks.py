@@ -22,6 +22,7 @@ from fusekit.contracts import (
 )
 from fusekit.registry import Kind
 from fusekit.testing import CHECKS, Case, ConformanceError
+from fusekit.testing.findings import RULES
 
 
 def findings(kind: str, cls: type, **case: Any) -> list[tuple[str, str]]:
@@ -561,6 +562,25 @@ class ByTime(nn.Module):
         return self.layer(x).softmax(1)
 
 
+class Undocumented(Layer):
+    def forward(self, latent: Latent) -> Tensor:
+        return super().forward(latent)
+
+
+Undocumented.__doc__ = None
+
+
+class Stranger:
+    """No module at all."""
+
+
+class Untyped(ByTime):
+    """An argument that a recipe may set to anything, and one that nobody gives."""
+
+    def __init__(self, in_dim: int, out_dim: int, depth: int = 1, *, width=3) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(in_dim, out_dim)
+
+
 class Otherwise(nn.Module):
     """Another function once compiled."""
 
@@ -586,6 +606,10 @@ ROWS = [
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
     ("head", ByTime, "shapes", "other content at step 2 changes step 0"),
+    ("head", Untyped, "signature", "gives in_dim, out_dim by position, it takes in_dim, out_dim, depth"),
+    ("head", Untyped, "signature", "width: without a type, a recipe's value cannot be checked"),
+    ("head", Stranger, "class", "Stranger does not derive from torch's Module"),
+    ("projector", Undocumented, "docstring", "Undocumented has no docstring of its own"),
 ]
 
 
@@ -722,6 +746,16 @@ def test_broken_losses(cls: type, rule: str, sentence: str) -> None:
 
 def test_a_sound_loss_passes() -> None:
     assert findings("loss", Squared) == []
+
+
+def test_every_rule_of_networks_and_losses_has_rejected_a_part() -> None:
+    """Those that a case must declare are tried by themselves: exports, compiles."""
+    proven = {("temporal", "exports"), ("head", "compiles"), *((kind, rule) for kind, _, rule, _ in ROWS)}
+    for kind, parts in (("temporal", TEMPORALS), ("fusion", FUSIONS), ("loss", LOSSES)):
+        proven |= {(kind, rule) for _, rule, _ in parts}
+    kinds = {kind for kind, _ in proven}
+    rules = [rule for rule in RULES if kinds & {kind.value for kind in rule.kinds}]
+    assert not [r for r in rules if not {(kind.value, r.name) for kind in r.kinds} & proven]
 
 
 def test_one_error_lists_every_finding() -> None:
