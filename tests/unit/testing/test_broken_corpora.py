@@ -1,0 +1,166 @@
+"""Every rule of corpora rejects a part that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from broken_parts import findings, named, unproven
+
+from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
+from fusekit.errors import DataError
+
+
+def layout(folder: Path) -> dict[str, Any]:
+    for name in "ba":
+        (folder / f"{name}.wav").write_bytes(b"sound")
+        (folder / f"{name}.txt").write_text("0 0.5 -0.5\n1 0.25 0.75\n")
+    return {"root": folder}
+
+
+def broken(folder: Path) -> dict[str, Any]:
+    (folder / "c.wav").write_bytes(b"sound")
+    (folder / "c.txt").write_text("no numbers")
+    return layout(folder)
+
+
+class Folder(Corpus):
+    """`x.wav` beside `x.txt` with rows `seconds valence arousal`; keeps every rule."""
+
+    def __init__(self, *, root: Path) -> None:
+        self.root = Path(root)
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: there is no such folder")
+        clips, rejected = [], []
+        for path in self.found():
+            try:
+                rows = np.array([[float(v) for v in line.split()] for line in path.read_text().splitlines()])
+            except ValueError as error:
+                rejected += self.refused(path, error)
+            else:
+                source = Source(path.with_suffix(".wav"))
+                clips.append(Clip(path.stem, path.stem, {"voice": source}, self.labels(rows, tuple(dims))))
+        return (clips if "voice" in modalities else []), rejected
+
+    def found(self) -> list[Path]:
+        return sorted(self.root.glob("*.txt"))
+
+    def refused(self, path: Path, error: Exception) -> list[Rejected]:
+        return [Rejected(path.name, str(error))]
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        return Labels(rows[:, 0], rows[:, 1:].astype(np.float32), dims)
+
+
+class Backwards(Folder):
+    """In the wrong order."""
+
+    def found(self) -> list[Path]:
+        return super().found()[::-1]
+
+
+class Twice(Folder):
+    """Each clip twice."""
+
+    def found(self) -> list[Path]:
+        return sorted(super().found() * 2)
+
+
+class Loose(Folder):
+    """Sources that are not there."""
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        for path in self.root.glob("*.wav"):
+            path.unlink()
+        return super().labels(rows, dims)
+
+
+class Rewinds(Folder):
+    """Times that go back."""
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        return super().labels(rows[::-1], dims)
+
+
+class OffScale(Folder):
+    """Labels beyond its own range."""
+
+    label_range = (0.0, 0.6)
+
+
+class OtherDims(Folder):
+    """Its own names, whatever was asked for."""
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        return super().labels(rows, ("v", "a"))
+
+
+class Blind(Folder):
+    """Any folder will do."""
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        return super().load(modalities, dims) if self.root.is_dir() else ([], [])
+
+
+class Stops(Folder):
+    """One bad clip ends it all."""
+
+    def refused(self, path: Path, error: Exception) -> list[Rejected]:
+        raise error
+
+
+class Skips(Folder):
+    """A rival's: skips what it cannot read, without a word."""
+
+    def refused(self, path: Path, error: Exception) -> list[Rejected]:
+        return []
+
+
+class Wordy(Folder):
+    """Two lines."""
+
+    def describe(self) -> str:
+        return "a\nb"
+
+
+class Unfinished(Corpus):
+    """Only begun."""
+
+    def __init__(self, *, root: Path) -> None:
+        self.root = Path(root)
+
+
+CORPORA = [
+    (Unfinished, "class", "Unfinished leaves load abstract"),
+    (Backwards, "clips", "clips are not sorted by id: b, a"),
+    (Twice, "clips", "the id a stands for 2 clips"),
+    (Loose, "clips", "its voice source a.wav does not exist"),
+    (Wordy, "clips", "not one line"),
+    (Rewinds, "labels", "times do not increase"),
+    (OffScale, "labels", "values reach -0.5 to 0.75, label_range is 0 to 0.6"),
+    (OtherDims, "labels", "dims are ('v', 'a'), asked for were ('valence', 'arousal')"),
+    (Blind, "not-there", "loads without a word"),
+    (Stops, "rejects", "it raised ValueError: could not convert string to float"),
+    (Skips, "rejects", "the bad clip is not among what was left out"),
+]
+
+
+@pytest.mark.parametrize(("cls", "rule", "sentence"), CORPORA, ids=named)
+def test_broken_corpora(cls: type, rule: str, sentence: str) -> None:
+    found = findings("corpus", cls, modalities=("voice",), layout=layout, broken=broken)
+    assert any(name == rule and sentence in seen for name, seen in found), found
+
+
+def test_a_sound_corpus_passes_and_one_without_a_layout_is_told() -> None:
+    assert findings("corpus", Folder, modalities=("voice",), layout=layout, broken=broken) == []
+    found = findings("corpus", Folder, args={"root": "x"})
+    assert any("write `layout=` a function" in seen for _, seen in found)
+
+
+def test_every_rule_of_corpora_has_rejected_a_part() -> None:
+    assert unproven([("corpus", rule) for _, rule, _ in CORPORA], "corpus") == []

@@ -1,0 +1,269 @@
+"""Every rule of temporal heads, and every one of networks, rejects a part that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from broken_parts import findings, named, unproven
+from torch import Tensor, nn
+
+from fusekit.contracts import (
+    State,
+    Temporal,
+)
+from fusekit.testing.kit import FIRST
+
+
+class Sound(Temporal):
+    """`(B, T, D)` -> `(B, T, 6)`: a GRU over time that keeps every rule."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__()
+        self.out_dim = 6
+        self.cell = nn.GRUCell(in_dim, 6)
+
+    def init_state(self, batch: int, device: Any = None, dtype: Any = None) -> State:
+        return {"h": torch.zeros(batch, 6, device=device, dtype=dtype)}
+
+    def forward(
+        self,
+        x: Tensor,
+        valid: Tensor,
+        context: Mapping[str, Tensor] | None = None,
+        state: State | None = None,
+    ) -> Any:
+        h, outputs = (state or self.init_state(len(x), x.device, x.dtype))["h"], []
+        x = self.blank(x, valid)
+        for t in range(x.shape[1]):
+            h = self.keep(valid[:, t, None], self.cell(x[:, t], h), h)
+            outputs.append(h)
+        return torch.stack(outputs, 1), {"h": h}, {}
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return x.masked_fill(~valid[..., None], 0.0)
+
+    def keep(self, valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(valid, new, old)
+
+
+class BatchAxis(Temporal):
+    """A rival's: an LSTM without batch_first, so that clips follow one another."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__()
+        self.out_dim, self.lstm = 6, nn.LSTM(in_dim, 6)
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        return self.lstm(x.masked_fill(~valid[..., None], 0))[0], {}, {}
+
+
+class BothWays(BatchAxis):
+    """Bidirectional, and says it is causal."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.lstm = nn.LSTM(in_dim, 3, batch_first=True, bidirectional=True)
+
+
+class PadsGradient(Sound):
+    """Computes with padding and drops the result: 0 x NaN in the gradient."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return x
+
+
+class PadsState(Sound):
+    """Moves its state at padding too."""
+
+    def keep(self, valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        return new
+
+
+class Forgets(Sound):
+    """Starts anew with every call."""
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        return super().forward(x, valid)
+
+
+class Grows(Sound):
+    """A state as long as the sequence."""
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        y, _, trace = super().forward(x, valid, context, None if state is None else {"h": state["h"][:, -1]})
+        return y, {"h": y}, trace
+
+
+class Wider(Sound):
+    """Declares a width that it does not have."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.out_dim = 7
+
+
+class Unlooked(Sound):
+    """Declares a memory and shows no attention."""
+
+    memory = 3
+
+
+class Dead(Sound):
+    """Has a layer that nothing calls."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.spare = nn.Linear(3, 3)
+
+
+class Cancels(Sound):
+    """A bias that cancels in a softmax: its gradient is rounding."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.score = nn.Linear(in_dim, 1)
+        self.level = nn.Parameter(torch.zeros(1))
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        x = super().blank(x, valid)
+        return (
+            x
+            * torch.cat([self.score(x) + self.level, self.level.expand(*x.shape[:2], 1)], -1).softmax(-1)[
+                ..., :1
+            ]
+        )
+
+
+class Draws(Sound):
+    """Dropout that does not stop in eval mode."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return nn.functional.dropout(super().blank(x, valid), 0.3, training=True)
+
+
+class InPlace(Sound):
+    """Blanks its input where it stands."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return x.mul_(0.5) if not x.requires_grad else x * 0.5
+
+
+class Counts(Sound):
+    """Learns a mean outside the state dict."""
+
+    mean: Any = 0.0
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        x = super().blank(x, valid)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * float(x.detach().mean())
+        return x - self.mean
+
+
+class Hides(Sound):
+    """A random buffer that is not saved."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.register_buffer("noise", torch.randn(in_dim), persistent=False)
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return super().blank(x, valid) + self.noise
+
+
+class Shares(Sound):
+    """Two names for one memory."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.again = self.cell
+
+
+class Elsewhere(Sound):
+    """Names a device."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.cell = self.cell.to_empty(device="cpu")
+        for p in self.cell.parameters():
+            nn.init.normal_(p)
+
+
+class Float32(Sound):
+    """Writes what autocast made bf16 into a buffer of the input's type."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        x, filled = super().blank(x, valid), torch.zeros_like(x)
+        filled[valid] = nn.functional.linear(x, torch.eye(x.shape[2], dtype=x.dtype))[valid]
+        return filled
+
+
+class Logarithm(Sound):
+    """log(0) of a constant 0."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return super().blank(x, valid).abs().log()
+
+
+class Branches(Sound):
+    """What it does depends on what it reads: no export."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return super().blank(x, valid) if x.sum() > 0 else super().blank(x, valid).clone()
+
+
+class NoTuple(Sound):
+    """Returns the summary alone."""
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        return super().forward(x, valid, context, state)[0]
+
+
+TEMPORALS = [
+    (BatchAxis, "rows", "its recurrence runs over the batch axis, not over time"),
+    (BothWays, "causal", "declared causal, but other content from step 1 on changes steps before it"),
+    (PadsGradient, "padding", "NaN in padding changes the gradient of `cell.weight_ih`"),
+    (PadsState, "padding", "padding after the end changes `state.h`"),
+    (Forgets, "streams", "step by step, with its state handed on, `summary` differs"),
+    (Grows, "streams", "a step cannot be exported"),
+    (Wider, "shapes", "the output for 5 steps is (4, 5, 6), declared is (4, 5, 7)"),
+    (Unlooked, "shapes", "memory is 3, and the trace has no attention"),
+    (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: nothing is learned"),
+    (Cancels, "learns", "no answer depends on `level`"),
+    (Draws, "repeats", "two calls in eval mode differ in `summary`"),
+    (InPlace, "repeats", "it changes its input `x` in place"),
+    (Counts, "state-dict", "something that answers depend on is not in the state dict"),
+    (Hides, "state-dict", "something that answers depend on is not in the state dict"),
+    (Shares, "state-dict", "safetensors refuses its state dict"),
+    (Elsewhere, "meta", "`cell.weight_ih`"),
+    (Float32, "bf16", "it raised RuntimeError"),
+    (Logarithm, "finite", "input of 0 everywhere: `summary`, `state.h` is not finite"),
+    (NoTuple, "rows", "forward must return (summary, state, trace), got Tensor"),
+]
+
+
+@pytest.mark.parametrize(("cls", "rule", "sentence"), TEMPORALS, ids=named)
+def test_broken_temporal_heads(cls: type, rule: str, sentence: str) -> None:
+    assert any(name == rule and sentence in seen for name, seen in findings("temporal", cls)), findings(
+        "temporal", cls
+    )
+
+
+def test_a_sound_temporal_head_passes() -> None:
+    assert findings("temporal", Sound, exports=True) == []
+
+
+def test_what_a_case_declares_is_checked() -> None:
+    assert findings("temporal", Branches) == []
+    assert [name for name, _ in findings("temporal", Branches, exports=True)] == ["exports"]
+    assert findings("temporal", Dead, unused=("spare.*",)) == []
+    assert findings("temporal", Float32, bf16=False) == []
+
+
+def test_every_rule_of_temporal_heads_and_networks_has_rejected_a_part() -> None:
+    tried = [("temporal", rule) for _, rule, _ in TEMPORALS] + [("temporal", "exports")]
+    # What binds every kind, and torch.compile: in test_broken_windows.
+    assert set(unproven(tried, "temporal", whole=True)) == {*FIRST, "compiles"}

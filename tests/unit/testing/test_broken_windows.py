@@ -1,0 +1,248 @@
+"""Every rule of parts that see one window or step at a time, and of every kind, rejects a part."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+from broken_parts import findings, named, unproven
+from torch import Tensor, nn
+
+from fusekit.contracts import (
+    DenoisingEncoder,
+    Encoder,
+    Latent,
+    Projector,
+    QuadrantHead,
+)
+from fusekit.registry import Kind
+from fusekit.testing.kit import FIRST
+
+
+class Plain(DenoisingEncoder):
+    """`(N, 3, 16, 16)` -> `(N, 4)` and back; keeps every rule."""
+
+    def __init__(self, raw_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.raw, self.out_shape = raw_shape, (4,)
+        self.down, self.up = nn.Linear(768, 4), nn.Linear(4, 768)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.down(x.flatten(1))
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.up(z).tanh().unflatten(1, self.raw)
+
+
+class BatchStatistics(Plain):
+    """Standardises over the batch."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x - x.mean(0, keepdim=True))
+
+
+class Squeezes(Plain):
+    """A batch of one loses its axis."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x).squeeze()
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z if z.dim() == 2 else z[None])
+
+
+class Unbounded(Plain):
+    """Reconstructs beyond -1..1."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.up(z).unflatten(1, self.raw)
+
+
+class OtherShape(Plain):
+    """Declares another latent."""
+
+    def __init__(self, raw_shape: tuple[int, ...]) -> None:
+        super().__init__(raw_shape)
+        self.out_shape = (4, 1, 1)
+
+
+class TwoFaced(Encoder):
+    """`forward` is not `encode`."""
+
+    def __init__(self, raw_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.out_shape, self.down = (4,), nn.Linear(768, 4)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.down(x.flatten(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encode(x).relu()
+
+
+class Refuses(Plain):
+    """A traceback instead of a sentence."""
+
+    def __init__(self, raw_shape: tuple[int, ...]) -> None:
+        raise KeyError("width")
+
+
+class Critic(QuadrantHead):
+    """Quadrant by sign; keeps every rule."""
+
+    reads: ClassVar[str] = "reconstruction"
+    critic: ClassVar[bool] = True
+
+    def __init__(
+        self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel"
+    ) -> None:
+        super().__init__()
+        self.conditioning, self.out = conditioning, nn.Linear(768, 3)
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.out(x.flatten(1))
+        return y[:, 0], y[:, 1:]
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        assert x is not None
+        score, affect = self.judge(x)
+        return Latent(z=z, affect=affect, realness=score, quadrant=self.quadrant(affect))
+
+    def quadrant(self, affect: Tensor) -> Tensor | None:
+        return (affect.detach() < 0).long() @ torch.tensor([1, 2])
+
+
+class FloatQuadrant(Critic):
+    """Real numbers, with a gradient."""
+
+    def quadrant(self, affect: Tensor) -> Tensor:
+        return affect.sigmoid().sum(1)
+
+
+class Fifth(Critic):
+    """A quadrant that does not exist."""
+
+    def quadrant(self, affect: Tensor) -> Tensor:
+        return torch.full((len(affect),), 4)
+
+
+class Silent(Critic):
+    """Promises Q and gives none."""
+
+    def quadrant(self, affect: Tensor) -> None:
+        return None
+
+
+class Layer(Projector):
+    """`(N, 8, 4, 4)` and its quadrant -> `(N, 5)`; keeps every rule."""
+
+    def __init__(self, latent_shape: tuple[int, ...], conditioning: str) -> None:
+        super().__init__()
+        self.out_dim, self.uses = 5, conditioning != "none"
+        self.out = nn.Linear(128 + self.uses, 5)
+
+    def forward(self, latent: Latent) -> Tensor:
+        z = latent.z.flatten(1)
+        return self.out(torch.cat([z, latent.quadrant[:, None].to(z)], 1) if self.uses else z)  # type: ignore[index]
+
+
+class Unconditioned(Layer):
+    """Takes Q and does not use it."""
+
+    def forward(self, latent: Latent) -> Tensor:
+        return self.out(nn.functional.pad(latent.z.flatten(1), (0, int(self.uses))))
+
+
+class Wordless(Layer):
+    """Refuses a conditioning without a word."""
+
+    def __init__(self, latent_shape: tuple[int, ...], conditioning: str) -> None:
+        super().__init__(latent_shape, conditioning)
+        if conditioning == "none":
+            raise ValueError
+
+
+class ByTime(nn.Module):
+    """A head that normalises over the steps."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).softmax(1)
+
+
+class Undocumented(Layer):
+    def forward(self, latent: Latent) -> Tensor:
+        return super().forward(latent)
+
+
+Undocumented.__doc__ = None
+
+
+class Stranger:
+    """No module at all."""
+
+
+class Untyped(ByTime):
+    """An argument that a recipe may set to anything, and one that nobody gives."""
+
+    def __init__(self, in_dim: int, out_dim: int, depth: int = 1, *, width=3) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(in_dim, out_dim)
+
+
+class Otherwise(nn.Module):
+    """Another function once compiled."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * (2.0 if torch.compiler.is_compiling() else 1.0)
+
+
+ROWS = [
+    ("encoder", BatchStatistics, "rows", "other content in row 1 changes `latent` in rows 0, 2 and 3"),
+    ("encoder", Squeezes, "rows", "row 0 as a batch of its own"),
+    ("encoder", Unbounded, "shapes", "the reconstruction leaves -1..1"),
+    ("encoder", OtherShape, "shapes", "the latent is (4, 4), declared is (4, 4, 1, 1)"),
+    ("encoder", TwoFaced, "shapes", "`forward` answers otherwise than `encode`"),
+    ("encoder", Refuses, "refusal", "it cannot be made: it raised KeyError: 'width'"),
+    ("quadrant", FloatQuadrant, "shapes", "quadrant holds torch.float32, not int64"),
+    ("quadrant", FloatQuadrant, "shapes", "quadrant carries a gradient"),
+    ("quadrant", Fifth, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
+    ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
+    ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
+    ("projector", Wordless, "shapes", "it raised ValueError"),
+    ("head", ByTime, "shapes", "other content at step 2 changes step 0"),
+    ("head", Untyped, "signature", "gives in_dim, out_dim by position, it takes in_dim, out_dim, depth"),
+    ("head", Untyped, "signature", "width: without a type, a recipe's value cannot be checked"),
+    ("head", Stranger, "class", "Stranger does not derive from torch's Module"),
+    ("projector", Undocumented, "docstring", "Undocumented has no docstring of its own"),
+]
+
+
+@pytest.mark.parametrize(("kind", "cls", "rule", "sentence"), ROWS, ids=named)
+def test_broken_parts_of_one_window(kind: str, cls: type, rule: str, sentence: str) -> None:
+    found = findings(kind, cls)
+    assert any(name == rule and sentence in seen for name, seen in found), found
+
+
+@pytest.mark.parametrize(("kind", "cls"), [("encoder", Plain), ("quadrant", Critic), ("projector", Layer)])
+def test_sound_parts_of_one_window_pass(kind: str, cls: type) -> None:
+    assert findings(kind, cls) == []
+
+
+@pytest.mark.slow
+def test_what_compiles_is_compared() -> None:
+    assert findings("head", Otherwise) == []
+    assert findings("head", Otherwise, compiles=True) == [("compiles", "compiled, it answers otherwise")]
+
+
+def test_every_rule_of_these_kinds_has_rejected_a_part() -> None:
+    tried = [(kind, rule) for kind, _, rule, _ in ROWS]
+    assert unproven(tried, "encoder", "quadrant", "projector", "head") == []
+    assert not set(FIRST) & set(unproven(tried, *Kind))
