@@ -1,7 +1,8 @@
 """From wheels, in a fresh environment away from the checkout: what users of published packages have.
 
-fusekit, every package in plugins/ and one that `fusekit plugin new` wrote are built, installed and trained together;
-then one is taken away. Third-party libraries are those of the environment that runs the tests, nothing is fetched.
+fusekit, every package in plugins/ and one that `fusekit plugin new` wrote are built, installed and trained
+together; then one is taken away. Third-party libraries are those of the environment that runs the tests:
+nothing is fetched.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ clips, _ = DemoCorpus(subjects=3, seconds=12).load(sys.argv[1:], ["valence", "ar
 rows = []
 for clip in clips:
     times, values = clip.labels.times, clip.labels.values
+    skin = [times, values[:, 1]]
     for name, header, columns in (
-        ("labels", "time_s,valence,arousal", [times, *values.T]), ("skin", "time_s,value", [times, values[:, 1]])
+        ("labels", "time_s,valence,arousal", [times, *values.T]), ("skin", "time_s,value", skin)
     ):
         np.savetxt(f"{clip.id}-{name}.csv", np.column_stack(columns), "%.5f", ",", header=header, comments="")
     row = {"clip": clip.id, "subject": clip.subject, "split": clip.split}
