@@ -1,6 +1,6 @@
 """For pytest without a test file: `pytest -p fusekit.testing.pytest_plugin --conformance my_package.plugin`.
 
-It is not registered as an entry point of pytest: then every test run of an environment that holds fusekit would
+It is not registered as an entry point of pytest: then every test run of an environment with fusekit would
 import it.
 """
 

@@ -58,7 +58,9 @@ def _looking(target: Target, case: Case, rule: Any) -> Callable[[], None]:
     return run
 
 
-def conformance_tests(target: str | Path | ModuleType, cases: Iterable[Case] | None = None) -> Callable[..., None]:
+def conformance_tests(
+    target: str | Path | ModuleType, cases: Iterable[Case] | None = None
+) -> Callable[..., None]:
     """A test function for pytest, one test per component and rule.
 
     In a file of your package's tests, whole:

@@ -1,4 +1,4 @@
-"""Which plugin is meant: an installed distribution, an entry point, a module or a file; and what it offers."""
+"""Which plugin is meant: an installed distribution, an entry point, a module, a file; what it offers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def resolve(target: str | Path | ModuleType, cases: Iterable[Case] | None = None
     known = sorted({p.name for p in _all()} | {p.dist.name for p in _all() if p.dist})
     raise FusekitError(
         f"no installed package and no plugin is called '{name}'.{nearest(name, known)} Installed plugins: "
-        f"{', '.join(known) or 'none'}. Give one of them, a module such as my_package.plugin, or a Python file."
+        f"{', '.join(known) or 'none'}. Give one of them, a module (my_package.plugin) or a Python file."
     )
 
 
@@ -89,7 +89,7 @@ def _imported(name: str, find: object) -> ModuleType:
 def _target(name: str, module: ModuleType, hook: str | None, cases: Iterable[Case] | None) -> Target:
     registry = Registry()
     plugins.register_one(registry, components, "fusekit")
-    before = set(registry.entries()) if module is not components else set()
+    before: set[Entry] = set() if module is components else set(registry.entries())
     try:
         plugins.register_one(registry, module, name)
         offer = getattr(module, "conformance_cases", None)

@@ -1,4 +1,4 @@
-"""Cases of fusekit's own components for the conformance kit: small arguments, small recordings and corpora."""
+"""Cases of fusekit's own components for the conformance kit: small arguments, recordings and corpora."""
 
 from __future__ import annotations
 

@@ -336,3 +336,17 @@ def test_the_example_plugin_fuses_what_is_present(registry: Registry) -> None:
     assert trace["gate"][0].tolist() == [[0.5, 0.5], [1, 0], [0, 1], [0, 0]]
     fused.square().sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in mean.parameters())
+
+
+def test_the_rules_of_the_kit_are_those_in_the_table() -> None:
+    from fusekit.testing.findings import RULES
+    from fusekit.testing.kit import CHECKS
+    from fusekit.testing.network_checks import NETWORKS
+
+    def kinds(rule: Any) -> str:
+        whole = {tuple(CHECKS): "all", NETWORKS: "networks"}
+        return whole.get(rule.kinds, ", ".join(kind.value for kind in rule.kinds))
+
+    page = (DOCS / "testing.md").read_text(encoding="utf-8")
+    listed = [row for row in cells(page) if len(row) == 3 and row[0] != "rule"]
+    assert sorted(listed) == sorted([rule.name, kinds(rule), rule.says] for rule in RULES)

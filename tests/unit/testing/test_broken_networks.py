@@ -143,7 +143,12 @@ class Cancels(Sound):
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
         x = super().blank(x, valid)
-        return x * torch.cat([self.score(x) + self.level, self.level.expand(*x.shape[:2], 1)], -1).softmax(-1)[..., :1]
+        return (
+            x
+            * torch.cat([self.score(x) + self.level, self.level.expand(*x.shape[:2], 1)], -1).softmax(-1)[
+                ..., :1
+            ]
+        )
 
 
 class Draws(Sound):
@@ -205,9 +210,9 @@ class Float32(Sound):
     """Copies what autocast made bf16 into a buffer of the input's type."""
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        rows = torch.zeros_like(x)
-        rows[:] = super().blank(x, valid)
-        return rows.index_copy(2, torch.arange(x.shape[2]), nn.functional.linear(x, torch.eye(x.shape[2])))
+        x, n = super().blank(x, valid), x.shape[2]
+        same = nn.functional.linear(x, torch.eye(n, dtype=x.dtype))
+        return torch.zeros_like(x).index_copy(2, torch.arange(n), same)
 
 
 class Logarithm(Sound):
@@ -221,7 +226,7 @@ class Branches(Sound):
     """What it does depends on what it reads: no export."""
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        return super().blank(x, valid) if x.sum() > 0 else -super().blank(x, valid)
+        return super().blank(x, valid) if x.sum() > 0 else super().blank(x, valid).clone()
 
 
 class Otherwise(Sound):
@@ -247,7 +252,7 @@ TEMPORALS = [
     (Grows, "streams", "a step cannot be exported"),
     (Wider, "shapes", "the output for 5 steps is (4, 5, 6), declared is (4, 5, 7)"),
     (Unlooked, "shapes", "memory is 3, and the trace has no attention"),
-    (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: they never learn"),
+    (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: nothing is learned"),
     (Cancels, "learns", "no answer depends on `level`"),
     (Draws, "repeats", "two calls in eval mode differ in `summary`"),
     (InPlace, "repeats", "it changes its input `x` in place"),
@@ -298,7 +303,9 @@ class Mean(Fusion):
         self.empty = nn.Parameter(torch.zeros(6))
 
     def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
-        seen = torch.stack([self.seen(m, feats[m], present[..., i, None]) for i, m in enumerate(self.names)], -2)
+        seen = torch.stack(
+            [self.seen(m, feats[m], present[..., i, None]) for i, m in enumerate(self.names)], -2
+        )
         share = self.share(present)
         fused = (share[..., None] * seen).sum(-2)
         return self.fill(fused, present), {}, {"gate": share}
@@ -487,7 +494,9 @@ class Critic(QuadrantHead):
     reads: ClassVar[str] = "reconstruction"
     critic: ClassVar[bool] = True
 
-    def __init__(self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel") -> None:
+    def __init__(
+        self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel"
+    ) -> None:
         super().__init__()
         self.conditioning, self.out = conditioning, nn.Linear(768, 3)
 
@@ -511,11 +520,11 @@ class FloatQuadrant(Critic):
         return affect.sigmoid().sum(1)
 
 
-class FromOne(Critic):
-    """Counts quadrants from 1."""
+class Fifth(Critic):
+    """A quadrant that does not exist."""
 
     def quadrant(self, affect: Tensor) -> Tensor:
-        return (affect.detach() < 0).long() @ torch.tensor([1, 2]) + 1
+        return torch.full((len(affect),), 4)
 
 
 class Silent(Critic):
@@ -574,7 +583,7 @@ ROWS = [
     ("encoder", Refuses, "refusal", "it cannot be made: it raised KeyError: 'width'"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant holds torch.float32, not int64"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant carries a gradient"),
-    ("quadrant", FromOne, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
+    ("quadrant", Fifth, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
     ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
@@ -598,7 +607,7 @@ def test_sound_parts_of_one_window_pass(kind: str, cls: type) -> None:
 # ---------------------------------------------------------------- losses
 
 
-class Error(Loss):
+class Squared(Loss):
     """Mean squared error of what is known; keeps every rule."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -618,7 +627,7 @@ class RivalCCC(Loss):
         return (1 - 2 * covariance / (p.var(0) + y.var(0) + (p.mean(0) - y.mean(0)) ** 2)).mean()
 
 
-class LeavesMask(Error):
+class LeavesMask(Squared):
     """Multiplies by the mask."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -626,21 +635,21 @@ class LeavesMask(Error):
         return (w * known * (prediction - target) ** 2).sum() / known.sum().clamp(min=1)
 
 
-class NoMask(Error):
+class NoMask(Squared):
     """Counts what is not known."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target, torch.ones_like(known), weight)
 
 
-class PerDimension(Error):
+class PerDimension(Squared):
     """A vector."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return (prediction - target).masked_fill(~known, 0.0).square().mean(0)
 
 
-class Neighbours(Error):
+class Neighbours(Squared):
     """Charges differences of neighbours in the batch."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -648,28 +657,36 @@ class Neighbours(Error):
         return super().forward(prediction, target, known, weight) + (d[1:] * d[:-1]).sum().abs()
 
 
-class Root(Error):
+class Root(Squared):
     """The root of the mean, which is no mean: devices would train another loss; and its slope at 0."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target, known, weight).sqrt()
 
 
-class Upward(Error):
+class Upward(Squared):
     """Larger is better."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return -super().forward(prediction, target, known, weight)
 
 
-class Shrinks(Error):
+class Uphill(Squared):
+    """A gradient of the wrong sign."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        cost = super().forward(prediction, target, known, weight)
+        return 2 * cost.detach() - cost
+
+
+class Shrinks(Squared):
     """Likes predictions that are half as large."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
         return super().forward(prediction, target / 2, known, weight)
 
 
-class Detached(Error):
+class Detached(Squared):
     """No gradient."""
 
     def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
@@ -686,7 +703,7 @@ LOSSES = [
     (Neighbours, "order", "the same samples in another order cost"),
     (Root, "correlates", "correlates is False, but a batch costs"),
     (Root, "degenerate", "a perfect prediction: the gradient is not finite"),
-    (Upward, "learns", "steps against its gradient cost"),
+    (Uphill, "learns", "steps against its gradient cost"),
     (Upward, "perfect", "a prediction off by 0.2 costs"),
     (Shrinks, "perfect", "a perfect prediction costs"),
     (Detached, "scalar", "its gradient with respect to the prediction is 0"),
@@ -700,7 +717,7 @@ def test_broken_losses(cls: type, rule: str, sentence: str) -> None:
 
 
 def test_a_sound_loss_passes() -> None:
-    assert findings("loss", Error) == []
+    assert findings("loss", Squared) == []
 
 
 def test_one_error_lists_every_finding() -> None:
