@@ -5,7 +5,7 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from typing import Any
@@ -68,20 +68,23 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
 
 def _misfits(recipe: Recipe) -> list[str]:
     faults = []
-    adversarial = any(s.objective == "adversarial" for s in recipe.stages)
+    adversarial = [s for s in recipe.stages if s.objective == "adversarial"]
     for name, modality in recipe.modalities.items():
-        if modality.quadrant.name == "discriminator" and recipe.stages and not adversarial:
+        if modality.quadrant.name == "discriminator" and recipe.stages and not _trains(adversarial, name):
+            none = f"none that trains {name}" if adversarial else "none"
             faults.append(
                 f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an "
-                "adversarial stage, and the recipe has none. Add one, or use {name: classifier} or "
+                f"adversarial stage, and the recipe has {none}. Add one, or use {{name: classifier}} or "
                 "{name: none}."
             )
-    if recipe.stages and recipe.stages[-1].objective != "supervised":
+    if recipe.stages and recipe.stages[-1].apart:
         last = len(recipe.stages) - 1
+        key = "objective" if recipe.stages[last].objective == "adversarial" else "modalities"
+        what = "an adversarial stage" if key == "objective" else "a stage of named modalities"
         faults.append(
-            f"{recipe.at(f'stages.{last}.objective')}: stage '{recipe.stages[last].name}' leaves fusion, "
-            "temporal and head untrained, as an adversarial stage has stand-ins of its own. End with a stage "
-            "of objective supervised."
+            f"{recipe.at(f'stages.{last}.{key}')}: stage '{recipe.stages[last].name}' leaves fusion, "
+            f"temporal and head untrained, as {what} has stand-ins of its own. End with a stage "
+            f"of objective supervised{'' if key == 'objective' else ' and no `modalities`'}."
         )
     if adversarial and recipe.target.dims != (VALENCE, AROUSAL):
         faults.append(
@@ -109,6 +112,10 @@ def _misfits(recipe: Recipe) -> list[str]:
                 "`damage` (or `degradation`) to one."
             )
     return faults
+
+
+def _trains(stages: Sequence[Stage], modality: str) -> bool:
+    return any(stage.trains(modality) for stage in stages)
 
 
 def anchor(recipe: Recipe, registry: Registry) -> Recipe:
@@ -274,21 +281,43 @@ def check(recipe: Recipe, registry: Registry) -> CheckReport:
 
 
 def _stage_faults(recipe: Recipe, model: Model, modality: str) -> list[str]:
-    if not any(s.objective == "adversarial" for s in recipe.stages):
-        return []
+    faults = _frozen_faults(recipe, model.branches[modality], modality)
+    if not _trains([s for s in recipe.stages if s.objective == "adversarial"], modality):
+        return faults
     branch, at = model.branches[modality], recipe.modalities[modality]
-    faults = []
     if not isinstance(branch.encoder, DenoisingEncoder):
         faults.append(
             f"{at.encoder.where}: modalities.{modality}.encoder: objective adversarial needs an encoder that "
-            f"decodes, and {at.encoder.name} does not. Use {{name: denoising-generator}}, or train with "
-            "objective supervised alone."
+            f"decodes, and {at.encoder.name} does not. Use {{name: denoising-generator}}, name the "
+            "modalities that the stage trains (`modalities: [...]`), or train with objective supervised "
+            "alone."
         )
     if not branch.quadrant.critic:
         faults.append(
             f"{at.quadrant.where}: modalities.{modality}.quadrant: objective adversarial needs a head that "
-            f"tells real from fake, and {at.quadrant.name} does not. Use {{name: discriminator}}."
+            f"tells real from fake, and {at.quadrant.name} does not. Use {{name: discriminator}}, or name "
+            "the modalities that the stage trains (`modalities: [...]`)."
         )
+    return faults
+
+
+def _frozen_faults(recipe: Recipe, branch: Branch, modality: str) -> list[str]:
+    """Parts frozen before anything has trained them, where stages before trained other modalities alone."""
+    faults = []
+    for i, stage in enumerate(recipe.stages):
+        before = recipe.stages[:i]
+        if not before or not stage.trains(modality) or _trains(before, modality):
+            continue
+        for part in stage.freeze:
+            held: Any = getattr(branch, part)
+            if getattr(held, "trained", False) or not any(True for _ in held.parameters()):
+                continue
+            faults.append(
+                f"{recipe.at(f'stages.{i}.freeze')}: stage '{stage.name}' freezes the {part} of {modality}, "
+                "which no stage before it trains and which comes without trained weights. Train it first, "
+                f"in a stage {{name: {modality}_alone, objective: supervised, modalities: [{modality}], "
+                "...}, or freeze less."
+            )
     return faults
 
 

@@ -18,7 +18,7 @@ def register_components(register: Register) -> None:
         "corpus",
         "demo",
         "fusekit.data.corpora.demo:DemoCorpus",
-        "synthetic faces and voices with known valence and arousal",
+        "synthetic faces, voices, ECG and transcripts with known valence and arousal",
     )
     register(
         "corpus",

@@ -110,7 +110,8 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
     corpora = registry.names("corpus")
     if not Path(target).is_file() and target not in bundled():
         if target in corpora:
-            return _Target(_corpus(target, {}, changes, registry))
+            corpus = _corpus(target, {}, changes, registry)
+            return _Target(corpus, list(corpus.modalities), list(corpus.dims))
         known = sorted({*corpora, *bundled()})
         raise DataError(
             f"{target}: no manifest (.csv), recipe or corpus of that name.{nearest(target, known)}\n"

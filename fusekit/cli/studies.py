@@ -33,6 +33,10 @@ def study(
     paper: Annotated[
         bool, typer.Option("--paper", help="Show the paper's printed rows beside ours.")
     ] = False,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures/--no-pictures", help="Show what the clips show, in figures and report."),
+    ] = True,
     device: DeviceName = Device.AUTO,
     plugin: Plugins = None,
 ) -> None:
@@ -79,7 +83,10 @@ def study(
             raise
         if outcome.done:
             say = partial(typer.echo, err=True)
-            for table in finish(folder, planned, registry, device=device.value, printed=paper, say=say):
+            tables = finish(
+                folder, planned, registry, device=device.value, printed=paper, pictures=pictures, say=say
+            )
+            for table in tables:
                 print_table(table)
             for what in ("tables", "figures", "report.html"):
                 typer.echo(f"{what.removesuffix('.html')}: {folder / what}")

@@ -78,8 +78,11 @@ class Corpus(ABC):
 
     Attributes:
         label_range: `(low, high)` of the corpus's labels; the midpoint divides the quadrants (spec 4.6).
+        modalities, dims: what it can offer; `fusekit data check` looks for these where no recipe says more.
     """
 
+    modalities: ClassVar[tuple[str, ...]] = ("face", "voice")
+    dims: ClassVar[tuple[str, ...]] = ("valence", "arousal")
     label_range: tuple[float, float] = (-1.0, 1.0)
 
     @abstractmethod

@@ -42,9 +42,11 @@ class Encoder(nn.Module):
 
     Attributes:
         out_shape: shape of one latent, `(D,)` or `(C, H, W)`.
+        trained: True if it comes with weights learned elsewhere, so that a stage may freeze it at once.
     """
 
     out_shape: tuple[int, ...]
+    trained: bool = False
 
     def encode(self, x: Tensor) -> Tensor:
         """`(N, *raw)` -> `(N, *out_shape)`."""

@@ -24,6 +24,8 @@ from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 
 BUDGET = "FUSEKIT_LATENT_DISK_GB"
+NEIGHBOURS = "FUSEKIT_NEIGHBOURS"
+"""How many processes of one study share this machine; the study tells its workers, nobody else needs it."""
 _SHARE = 0.5  # of what is free: others live on this machine too
 _TRIED = 64  # steps that are encoded to see how long it takes
 _WRITTEN = 32 << 20  # bytes that are written to see how long it takes
@@ -82,11 +84,12 @@ def latents_for(
     """
     steps = sum(map(len, clips))
     row_bytes = sum(2 * int(np.prod(b.encoder.out_shape)) for b in model.branches.values())
-    size, memory = steps * row_bytes, free_memory() // runtime.world
+    sharing = runtime.world * int(os.environ.get(NEIGHBOURS, "1"))  # each process keeps its own
+    size, memory = steps * row_bytes, free_memory() // sharing
     if size <= memory and reads >= steps:  # nothing can be quicker
         say(f"{steps:,} steps, {gigabytes(size)} of latents in memory")
         return LatentCache(model, clips, runtime, progress=progress)
-    disk = free_disk(folder) // runtime.world  # every process keeps its own
+    disk = free_disk(folder) // sharing
     costs = Costs(steps, reads, row_bytes, *_tried(model, clips, runtime, folder), memory, disk)
     place = costs.best()
     said = ", ".join(f"{p} {s:,.0f} s" for p, s in costs.seconds().items())

@@ -63,6 +63,7 @@ class TimmEncoder(Encoder):
                 f"encoder timm: the published weights of '{model}' cannot be fetched: {reason}. Connect "
                 "once, so that the hub's cache keeps them, or give `weights: FILE`, not `pretrained: true`."
             ) from error
+        self.trained = pretrained or weights is not None
         if weights and not on_meta:
             self._load(Path(weights))
         config: Mapping[str, Any] = self.net.pretrained_cfg  # type: ignore[assignment]

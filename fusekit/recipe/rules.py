@@ -79,6 +79,14 @@ def _stage(values: Values) -> Broken:
         yield "windows", f"must be increasing lengths of 1 or more steps, as in [2, 4, 8], found [{shown}]"
     for beta in values.get("betas", ()):
         yield from _share("betas", {"betas": beta})
+    named = values.get("modalities")
+    if named is not None and (not named or len(set(named)) < len(named)):
+        yield "modalities", f"must name each modality once, or be null for all, found [{', '.join(named)}]"
+    if named is not None and values.get("objective") == "supervised":
+        if len(windows) > 1:
+            yield "windows", "one length alone: the tail of a modality by itself is not carried on"
+        if values.get("degraded"):
+            yield "degraded", "damaged copies are for all modalities together; take it out, or `modalities`"
     if not 0 <= values.get("degraded", 0) <= 1:
         yield "degraded", f"must be from 0 to 1, found {values['degraded']:g}"
     for weight in values.get("lambdas", ()):
@@ -117,6 +125,11 @@ def _recipe(values: Values) -> Broken:
             yield "stages", "at least one is needed"
         for name in sorted({name for name in stages if stages.count(name) > 1}):
             yield "stages", f"two stages are named '{name}'"
+        known = list(values.get("modalities", ()))
+        for stage in values["stages"] if known else ():
+            for name in (m for m in stage.modalities or () if m not in known):
+                there = f"{nearest(name, known)} Modalities: {', '.join(known)}"
+                yield "stages", f"stage '{stage.name}' trains '{name}', which the recipe has not.{there}"
 
 
 def _words(key: str, names: Iterable[str]) -> Broken:

@@ -97,6 +97,8 @@ class Stage:
 
     Attributes:
         objective: "adversarial" (G, D and P together, spec 3.2) or "supervised".
+        modalities: train these alone, each by itself, with a tail of its own that is then thrown away; the
+            others keep their weights. None: all (supervised: together).
         epochs: per window length.
         freeze: parts that keep their weights, e.g. [encoder, quadrant].
         windows: lengths in steps, one after another, each started from the previous (spec 3.6).
@@ -118,6 +120,7 @@ class Stage:
     objective: Literal["adversarial", "supervised"]
     epochs: int
     batch_size: int | tuple[int, ...]
+    modalities: tuple[str, ...] | None = None
     loss: Component = field(default_factory=lambda: Component("afc"))
     freeze: tuple[str, ...] = ()
     windows: tuple[int, ...] = (1,)
@@ -137,6 +140,15 @@ class Stage:
     def reads_latents(self) -> bool:
         """Whether all that makes the latents is frozen: computed once, they are read from a cache."""
         return {"encoder", "quadrant"} <= set(self.freeze)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it trains modalities each by itself, and no fusion."""
+        return self.objective == "adversarial" or self.modalities is not None
+
+    def trains(self, modality: str) -> bool:
+        """Whether a modality's branch takes part."""
+        return self.modalities is None or modality in self.modalities
 
     def batch(self, window: int) -> int:
         """Windows of `window` steps per optimiser step."""

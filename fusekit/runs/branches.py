@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
     Branches of two runs may stand in for one another where this is equal, and the clips are the same.
     """
     own = recipe.modalities[modality]
-    stages = [s for s in recipe.stages if s.objective == "adversarial"]
+    stages = [s for s in recipe.stages if s.objective == "adversarial" and s.trains(modality)]
     return {
         "reader": own.reader,
         "degradation": own.degradation,
         "encoder": own.encoder,
         "quadrant": own.quadrant,
         "projector": own.projector,
-        "stages": stages,
+        "stages": [replace(s, modalities=None) for s in stages],  # what else they train changes nothing
         "dims": recipe.target.dims,
         "step_hz": recipe.target.step_hz,
         "shuffle": recipe.target.shuffle,
@@ -53,7 +54,8 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequen
     taken = set()
     for m in model.names:
         having = [run for run in runs if m in theirs[run].modalities]
-        if not having:
+        # One that no adversarial stage of this recipe trains is made here, whatever others made of it.
+        if not having or not branch_settings(recipe, m)["stages"]:
             continue
         differing = {run: _differing(recipe, theirs[run], m) for run in having}
         run = next((run for run in having if not differing[run]), having[0])

@@ -100,9 +100,9 @@ def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Seq
 
 def check_seen(recipe: Recipe, data: Data) -> None:
     """Every modality must be present at some labelled step, or there is nothing that it could learn from."""
-    adversarial = any(s.objective == "adversarial" for s in recipe.stages)
-    for part in ("train", "validation") if adversarial else ("train",):
-        for column, m in enumerate(data.readers):
+    for column, m in enumerate(data.readers):
+        apart = any(s.apart and s.trains(m) for s in recipe.stages)
+        for part in ("train", "validation") if apart else ("train",):
             if not any((s.present[:, column] & s.known.any(axis=1)).any() for s in data.steps[part]):
                 how = "no file, no face found, or digital silence"
                 raise RunError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -46,7 +46,7 @@ def plan(
     """The recipe's stages as phases.
 
     An adversarial stage has one per modality, those `taken` from other runs apart; a supervised stage has one
-    per window length.
+    per window length, or one per modality that it names.
     """
     if recipe.target.shuffle:
         # Validation labels too: the best epoch chosen on true ones would let the truth in by the back door.
@@ -58,10 +58,19 @@ def plan(
         loss = build.build_loss(stage, registry)
         every, falls = stage.validate_every, stage.lr_schedule
         if stage.objective == "adversarial":
-            for m in (m for m in model.names if m not in taken):
+            for m in (m for m in model.names if stage.trains(m) and m not in taken):
                 make = partial(maker.adversarial, number, loss, m)
                 name = f"{stage.name} {m}"
                 phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))
+        elif stage.apart:
+            for m in filter(stage.trains, model.names):
+                make = partial(maker.alone, number, loss, m)
+                name = f"{stage.name} {m}"
+                phases.append(
+                    Phase(
+                        name, stage.name, stage.objective, stage.windows[0], stage.epochs, every, make, falls
+                    )
+                )
         else:
             for window in stage.windows:
                 found = len(Windows(data.steps["train"], window))
@@ -148,14 +157,37 @@ class ObjectiveMaker:
 
     def supervised(self, number: int, loss: Loss, window: int) -> Objective:
         """One window length's phase of the recipe's stage `number`."""
+        return self._supervised(
+            self.model, self.data.steps, self._caches(number), number, loss, window, str(window)
+        )
+
+    def alone(self, number: int, loss: Loss, modality: str) -> Objective:
+        """One modality's phase of a supervised stage that names its modalities."""
+        column = self.model.names.index(modality)
+        torch.manual_seed(self.recipe.train.seed + 1 + column)
+        model = build.solo(self.recipe, self.registry, self.model, modality).to(self.runtime.device)
+        self.runtime.broadcast(model)
+        steps = {part: _of_modality(clips, column, modality) for part, clips in self.data.steps.items()}
+        window = self.recipe.stages[number].windows[0]
+        return self._supervised(model, steps, None, number, loss, window, modality)
+
+    def _supervised(
+        self,
+        model: Model,
+        parts: Mapping[str, Sequence[ClipSteps]],
+        caches: Caches | None,
+        number: int,
+        loss: Loss,
+        window: int,
+        what: str,
+    ) -> Objective:
         recipe, stage = self.recipe, self.recipe.stages[number]
-        steps = self.data.steps["train"]
-        quadrants = np.concatenate([s.quadrant for s in steps])
+        quadrants = np.concatenate([s.quadrant for s in parts["train"]])
         return Supervised(
-            self.model,
-            Windows(steps, window),
-            self._caches(number),
-            self.data.steps["validation"],
+            model,
+            Windows(parts["train"], window),
+            caches,
+            parts["validation"],
             loss,
             SupervisedSettings(
                 batch_size=stage.batch(window),
@@ -170,7 +202,7 @@ class ObjectiveMaker:
                 seed=recipe.train.seed,
             ),
             self.runtime,
-            _rngs(recipe.train.seed, number, window),
+            _rngs(recipe.train.seed, number, what),
             recipe.target.dims,
             weights=self.weights,
             quadrant_weights=quadrant_weights(quadrants) if (quadrants >= 0).any() else None,
@@ -227,7 +259,15 @@ def _where_present(steps: Sequence[ClipSteps], column: int) -> list[ClipSteps]:
     ]
 
 
-def _rngs(seed: int, stage: int, what: int) -> Any:
+def _of_modality(steps: Sequence[ClipSteps], column: int, modality: str) -> list[ClipSteps]:
+    """The same with this modality alone, unlabelled where it is absent."""
+    return [
+        replace(s, present=s.present[:, column : column + 1], readers={modality: s.readers[modality]})
+        for s in _where_present(steps, column)
+    ]
+
+
+def _rngs(seed: int, stage: int, what: int | str) -> Any:
     def rngs(epoch: int, indices: Any, purpose: str) -> Any:
         return sample_rngs(seed, epoch, indices, f"{stage}/{what}/{purpose}")
 

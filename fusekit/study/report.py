@@ -79,7 +79,7 @@ def _render(*, traces: dict[str, Any], **values: Any) -> str:
     from markupsafe import Markup
 
     plotly_js = Markup(plotly.offline.get_plotlyjs()) if traces["clips"] else ""
-    inside = {"css": ("report.css",), "script": ("report.js",)}
+    inside = {"css": ("report.css",), "script": ("packed.js", "report.js")}
     return render("report.html.j2", traces, inside=inside, plotly=plotly_js, traces=traces, **values)
 
 

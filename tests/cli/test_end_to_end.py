@@ -268,6 +268,16 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
     "two critic steps": ("tiny", ["stages.latent.critic_steps=2"]),
     "no conditioning": ("tiny", both("quadrant.conditioning", "none")),
     "vector conditioning": ("tiny", both("quadrant.conditioning", "vector")),
+    "a voice that trains apart": (
+        "tiny",
+        [f"modalities.voice.encoder={TIMM}", f"modalities.voice.projector={LINEAR}"]
+        + ["modalities.voice.quadrant=none", "modalities.voice.degradation=null"]
+        + [
+            "stages=[{name: latent, objective: adversarial, modalities: [face], epochs: 1, batch_size: 8},"
+            " {name: alone, objective: supervised, modalities: [voice], epochs: 1, batch_size: 8},"
+            " {name: sequence, objective: supervised, freeze: [encoder, quadrant], epochs: 1, batch_size: 8}]"
+        ],
+    ),
     "shuffled labels": ("tiny", ["target.shuffle=true"]),
     "augmentation": ("tiny", ["stages.latent.augment=true"]),
     "no degradation, augmentation": (

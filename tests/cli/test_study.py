@@ -83,12 +83,17 @@ def test_a_study_interrupted_and_begun_again_repeats_nothing(study: Any) -> None
     report = (out / "report.html").read_text()
     assert "data:image/" in report
     assert "Figure 3 (" in report  # and why it is not there
+    assert '"pictures": true' in report
 
-    again = study.process(*words)
+    again = study.process(*words, "--no-pictures")
     _, stderr = again.communicate(timeout=120)
     assert again.returncode == 0, stderr
     assert list(runs().values()) == [1] * 6
     assert "test CCC" not in stderr
+    report = (out / "report.html").read_text()
+    assert '"pictures": false' in report
+    assert "Figure 4 (denoising) is left out: no pictures of clips were asked for" in report
+    assert not (out / "figures" / "figure4.png").exists()
 
 
 def test_a_wrong_study_leaves_no_folder(study: Any) -> None:

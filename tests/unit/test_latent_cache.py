@@ -88,6 +88,12 @@ def test_what_was_chosen_is_said(
 
     assert made(1000).place == "memory"
     assert said[-1].endswith("of latents in memory")
+    size = sum(map(len, clips)) * sum(2 * int(np.prod(b.encoder.out_shape)) for b in model.branches.values())
+    monkeypatch.setattr(latent_choice, "_tried", lambda *_: (1.0, 0.1))
+    monkeypatch.setattr(latent_choice, "free_memory", lambda: size)
+    assert made(1000).place == "memory"
+    monkeypatch.setenv(latent_choice.NEIGHBOURS, "2")  # as much again for each worker of a study
+    assert made(1000).place == "disk"
     monkeypatch.setattr(latent_choice, "free_memory", lambda: 0)
     monkeypatch.setattr(latent_choice, "_tried", lambda *_: (1.0, 0.1))
     assert made(1000).place == "disk"

@@ -64,6 +64,8 @@ class AfewVaCorpus(Corpus):
         self.fps = float(fps)
         self._found = "not read yet"
 
+    modalities = ("face",)
+
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         check_root("AFEW-VA", self.root)
         if "voice" in modalities:

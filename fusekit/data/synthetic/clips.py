@@ -57,6 +57,20 @@ class RenderedClip:
             yield picture if spoil is None else spoil(picture, box)
 
 
+def affect(
+    settings: DemoSettings, subject: int
+) -> tuple[np.ndarray, np.ndarray, list[Stretch], dict[str, np.ndarray]]:
+    """What drives one subject (0-based): valence, arousal `(frames,)`, the schedule of face and voice, its
+    columns of the labels.
+    """
+    frames = settings.frames
+    valence, arousal = signals.latents(settings.rng(subject, _LATENTS), frames)
+    stretches = schedules.plan(
+        settings.rng(subject, _SCHEDULE), frames, settings.split(subject), settings.place(subject)
+    )
+    return valence, arousal, stretches, schedules.columns(stretches, frames)
+
+
 def render(settings: DemoSettings, subject: int) -> RenderedClip:
     """Everything of one subject (0-based) but the pictures, which are drawn as they are asked for."""
 
@@ -64,10 +78,7 @@ def render(settings: DemoSettings, subject: int) -> RenderedClip:
         return settings.rng(subject, stream)
 
     frames = settings.frames
-    valence, arousal = signals.latents(rng(_LATENTS), frames)
-    stretches = schedules.plan(rng(_SCHEDULE), frames, settings.split(subject), settings.place(subject))
-    columns = schedules.columns(stretches, frames)
-
+    valence, arousal, stretches, columns = affect(settings, subject)
     voice = rng(_VOICE)
     speaker = Speaker.draw(voice)
     syllables = speak(voice, speaker, valence, arousal)

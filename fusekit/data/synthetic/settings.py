@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 VERSION = 5
-"""Raise it whenever the content changes: it is part of the folder's name."""
+"""Raise it whenever faces, voices or labels change: it is part of the folder's name."""
+STREAMS_VERSION = 1
+"""Raise it whenever ECG or transcripts change: it is part of the name of their folder."""
 
 FRAME_HZ = 12.5
 SIZE = 128
 RATE_HZ = 22_050
+ECG_HZ = 250
 MIN_SECONDS = 12.0
 MIN_SUBJECTS = 3
 SPLITS = ("train", "validation", "test")

@@ -33,6 +33,7 @@ from filelock import FileLock
 import fusekit
 from fusekit.data.synthetic.clips import RenderedClip, render
 from fusekit.data.synthetic.settings import FRAME_HZ, RATE_HZ, SIZE, VERSION, DemoSettings, name
+from fusekit.data.synthetic.streams import Streams
 from fusekit.errors import DataError
 
 MANIFEST = "manifest.csv"
@@ -51,6 +52,15 @@ def make(settings: DemoSettings, folder: Path, progress: Progress | None = None)
     Raises:
         DataError: it cannot be written (disk full, no permission).
     """
+    make_whole(folder, lambda place: _fill(settings, place, progress))
+
+
+def make_whole(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have `fill` make a folder with a manifest, unless it is there: whole or not at all, by one process.
+
+    Raises:
+        DataError: it cannot be written (disk full, no permission).
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
@@ -60,7 +70,7 @@ def make(settings: DemoSettings, folder: Path, progress: Progress | None = None)
                 shutil.rmtree(stale, ignore_errors=True)  # its maker is dead, as we hold the lock
             with tempfile.TemporaryDirectory(prefix=f"{folder.name}.making-", dir=folder.parent) as place:
                 whole = Path(place) / "corpus"
-                _fill(settings, whole, progress)
+                fill(whole)
                 os.rename(whole, folder)
     except OSError as error:
         raise DataError(
@@ -78,17 +88,22 @@ def write_clip(
         (folder / part).mkdir(parents=True, exist_ok=True)
     _write_media(folder / "media" / f"{stem}.mp4", clip, progress)
     times = [f"{time:.2f}" for time in clip.times]
-    _write_csv(
+    write_csv(
         folder / "boxes" / f"{stem}.csv",
         ("time_s", "x0", "y0", "x1", "y1"),
         ([time, *(f"{edge:.2f}" for edge in box)] for time, box in zip(times, clip.boxes, strict=True)),
     )
-    affect = zip(clip.valence, clip.arousal, strict=True)
-    schedule = zip(*(clip.columns[column] for column in SCHEDULE), strict=True)
-    _write_csv(
-        folder / "labels" / f"{stem}.csv",
-        ("time_s", "valence", "arousal", *SCHEDULE),
-        ([t, f"{v:.5f}", f"{a:.5f}", *row] for t, (v, a), row in zip(times, affect, schedule, strict=True)),
+    write_labels(folder / "labels" / f"{stem}.csv", clip, SCHEDULE)
+
+
+def write_labels(path: Path, clip: RenderedClip | Streams, schedule: Sequence[str]) -> None:
+    """Write valence, arousal and the columns named in `schedule`, a row per picture."""
+    affect = zip(clip.times, clip.valence, clip.arousal, strict=True)
+    rows = zip(*(clip.columns[column] for column in schedule), strict=True)
+    write_csv(
+        path,
+        ("time_s", "valence", "arousal", *schedule),
+        ([f"{t:.2f}", f"{v:.5f}", f"{a:.5f}", *row] for (t, v, a), row in zip(affect, rows, strict=True)),
     )
 
 
@@ -102,7 +117,7 @@ def _fill(settings: DemoSettings, folder: Path, progress: Progress | None) -> No
         rows.append([stem, stem, "", split, media, media, f"boxes/{stem}.csv", f"labels/{stem}.csv"])
     about = {"corpus": "demo", "version": VERSION, **asdict(settings)}
     (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    _write_csv(folder / MANIFEST, COLUMNS, rows)
+    write_csv(folder / MANIFEST, COLUMNS, rows)
 
 
 def _run_workers(settings: DemoSettings, folder: Path, progress: Progress | None) -> None:
@@ -180,7 +195,8 @@ def _write_media(path: Path, clip: RenderedClip, progress: Callable[[int], None]
         os.fsync(file.fileno())
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table that is on the disk when this returns."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

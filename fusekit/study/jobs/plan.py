@@ -58,11 +58,10 @@ def plan_jobs(study: Study, file: Path, folder: Path, registry: Registry) -> lis
             for name, model in study.models.items():
                 recipe, changes = _recipe(study, model, file, fold, seed)
                 at = str(run_folder(folder, name, fold, seed))
-                made = [_made(recipe, m) for m in recipe.modalities]
+                # One that no adversarial stage trains is every run's own.
+                made = [m for m in (_made(recipe, name) for name in recipe.modalities) if m["stages"]]
                 found = [next((run for how, run in owners if how == mine), None) for mine in made]
                 branches = tuple(dict.fromkeys(run for run in found if run))
-                if all(stage.objective != "adversarial" for stage in recipe.stages):
-                    branches = ()
                 owners += [(mine, at) for mine, run in zip(made, found, strict=True) if run is None]
                 jobs.append(Job(name, fold, seed, _source(model, file), changes, at, branches))
     return sorted(jobs, key=lambda job: bool(job.branches))  # stable: owners first, else in order

@@ -17,6 +17,7 @@ from typing import IO, Any
 import torch
 
 import fusekit
+from fusekit.engine.latent_choice import NEIGHBOURS
 from fusekit.errors import RunError
 from fusekit.launch import raised_on_termination
 from fusekit.registry import Registry
@@ -141,6 +142,7 @@ def run_jobs(
 def _start(number: int, workers: int, device: str, plugins: Sequence[str], logs: Path) -> Worker:
     environment = dict(os.environ)
     home = str(Path(fusekit.__file__).parents[1])
+    environment[NEIGHBOURS] = str(workers)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environment.get("PYTHONPATH")]))
     if device != "cpu" and torch.cuda.is_available():
         environment["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())

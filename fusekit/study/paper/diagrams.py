@@ -32,7 +32,7 @@ def draw_stage_one(parts: Sequence[Part], recipe: Recipe, *paths: Path, modality
         KeyError: the parts are not of this recipe.
     """
     modality = modality or next(iter(recipe.modalities))
-    stage = next((s for s in recipe.stages if s.objective == "adversarial"), None)
+    stage = next((s for s in recipe.stages if s.objective == "adversarial" and s.trains(modality)), None)
     with canvas(12, 6) as (figure, save):
         sketch = Sketch(figure)
         learnt = f"stage “{stage.name}”, {stage.objective}" if stage else "no adversarial stage"

@@ -28,6 +28,7 @@ def finish(
     *,
     device: str = "auto",
     printed: bool = False,
+    pictures: bool = True,
     say: Say = lambda _: None,
 ) -> list[PaperTable]:
     """Write `complexity.json`, `tables/`, `figures/` and `report.html` of a study; return its tables.
@@ -36,6 +37,7 @@ def finish(
 
     Args:
         folder: of the study. jobs: its runs, finished or not. printed: the paper's rows beside ours.
+        pictures: of clips, in the report and figures 3, 4 and 6; False where their licence keeps faces in.
 
     Raises:
         RunError: no run is finished, or a file of one is damaged.
@@ -52,12 +54,13 @@ def finish(
     say("tables")
     tables = write_tables(results, folder, printed)
     say("figures")
-    frames = RunFrames(results, registry)
-    draw_denoised(results, registry, device)
+    frames = RunFrames(results, registry) if pictures else None
+    if pictures:
+        draw_denoised(results, registry, device)
     # The paper's figures 1 and 2 show its fused model; another study's, the one with most modalities.
     shown = max(recipes, key=lambda name: (name == "AVi-GaS", len(recipes[name].modalities)))
     parts = build.check(recipes[shown], registry).parts
-    draw_study(results, folder / "figures", frames, (parts, recipes[shown]))
+    draw_study(results, folder / "figures", frames, (parts, recipes[shown]), denoised=pictures)
     say("report")
     write_study_report(results, [to_html(table) for table in tables], [], frames)
     return tables

@@ -48,6 +48,8 @@ def draw_study(
     frames: Frames | None = None,
     model_parts: ModelParts | None = None,
     triples: Triples | None = None,
+    *,
+    denoised: bool = True,
 ) -> list[Path]:
     """Draw the figures that the study's finished runs allow.
 
@@ -60,6 +62,7 @@ def draw_study(
         frames: pictures of a clip at given times; without it traces have none below them.
         model_parts: of the model that figures 1 and 2 show; without it there are none.
         triples: pictures for figure 4; without them it is made of the runs' `figures/denoising.png`.
+        denoised: False: no figure 4, as it shows what clips show.
 
     Returns:
         The files written, a PNG and a PDF per figure, in order.
@@ -71,7 +74,7 @@ def draw_study(
         1: lambda *paths: _stage_one(model_parts, *paths),
         2: lambda *paths: _whole_model(model_parts, *paths),
         3: lambda *paths: draw_sequence(results, frames, *paths),
-        4: lambda *paths: _denoising(results, triples, *paths),
+        4: lambda *paths: _denoising(results, triples, *paths) if denoised else _unasked(),
         5: lambda *paths: draw_delta_shares(results, *paths),
         6: lambda *paths: draw_gating(results, frames, *paths),
         7: lambda *paths: draw_gate_shares(results, *paths),
@@ -123,6 +126,10 @@ def _model(model: ModelParts | None) -> ModelParts:
     if model is None:
         raise MissingModelsError("no assembled model was handed in")
     return model
+
+
+def _unasked() -> str:
+    raise MissingModelsError("no pictures of clips were asked for (--no-pictures)")
 
 
 def _denoising(results: Results, triples: Triples | None, *paths: Path) -> str:

@@ -47,7 +47,7 @@ def write_study_report(
         {"browser": browser, "curves": curves},
         inside={
             "css": ("report.css", "study.css"),
-            "script": ("study_tables.js", "study_lines.js", "study_curves.js", "study_clips.js"),
+            "script": ("packed.js", "study_tables.js", "study_lines.js", "study_curves.js", "study_clips.js"),
         },
         name=results.name,
         corpus=results.corpus,

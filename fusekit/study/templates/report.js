@@ -1,5 +1,5 @@
-"use strict";
 (() => {
+  const { bytes, floats } = packed;
   const data = JSON.parse(document.getElementById("data").textContent);
   const select = document.getElementById("clip");
   const target = document.getElementById("trace");
@@ -11,14 +11,6 @@
   const absentColour = "#8c8c8c";
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  function bytes(text) {
-    const raw = atob(text);
-    const out = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
-    return out;
-  }
-  const floats = (text) => new Float32Array(bytes(text).buffer);
 
   // One row of the picture per dimension, then gate, what was damaged or absent, attention.
   function layoutOf(clip) {

@@ -3,18 +3,12 @@
   const el = (id) => document.getElementById(id);
   if (!el("clip")) return;
   const { data: { browser }, colour } = study;
+  const { bytes, floats } = packed;
   const modalityColours = ["#009E73", "#E69F00", "#56B4E9", "#CC79A7"];
   const sheets = new Map();
   const state = { clip: null, model: null, beside: null, step: 0 };
   let picture = { panels: [], box: null, height: 0 };
 
-  function bytes(text) {
-    const raw = atob(text);
-    const out = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
-    return out;
-  }
-  const floats = (text) => new Float32Array(bytes(text).buffer);
   const number = (v, digits = 2) => (v === undefined || Number.isNaN(v) ? "–" : v.toFixed(digits).replace("-", "−"));
 
   // A clip's numbers, unpacked when it is first looked at.
