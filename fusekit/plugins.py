@@ -43,7 +43,7 @@ def load(files: Sequence[str | Path] = ()) -> tuple[Registry, list[PluginStatus]
         FusekitError: one of `files` does not exist.
     """
     registry = Registry()
-    _register(registry, components, "fusekit")
+    register_one(registry, components, "fusekit")
     statuses = registry.plugins
     statuses += _installed(registry)
     for file in files:
@@ -51,7 +51,7 @@ def load(files: Sequence[str | Path] = ()) -> tuple[Registry, list[PluginStatus]
         if not path.is_file():
             raise FusekitError(f"--plugin {file}: there is no such file.")
         status = PluginStatus(path.name, str(path), "loaded")
-        statuses.append(_try(registry, status, partial(_import_file, path)))
+        statuses.append(_try(registry, status, partial(import_file, path)))
     return registry, statuses
 
 
@@ -80,13 +80,13 @@ def _installed(registry: Registry) -> list[PluginStatus]:
 def _try(registry: Registry, status: PluginStatus, find: Callable[[], object]) -> PluginStatus:
     """The status of a plugin after an attempt to load it."""
     try:
-        offers = _register(registry, find(), status.source)
+        offers = register_one(registry, find(), status.source)
     except (Exception, SystemExit) as error:  # whatever it raises disables this plugin alone, and is shown
         return replace(status, state="disabled", reason=f"{type(error).__name__}: {error}")
     return replace(status, offers=offers)
 
 
-def _register(registry: Registry, plugin: object, source: str) -> tuple[tuple[str, str], ...]:
+def register_one(registry: Registry, plugin: object, source: str) -> tuple[tuple[str, str], ...]:
     """Call one plugin's hook; all its components enter the registry, or none. What it offers."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -104,7 +104,7 @@ def _register(registry: Registry, plugin: object, source: str) -> tuple[tuple[st
     return tuple((kind, name) for kind, name, _, _ in rows)
 
 
-def _import_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
     """Import a file under a name of its own, so that `f"{__name__}:Class"` is a valid reference."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"fusekit_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"

@@ -28,3 +28,9 @@ class Mean(Fusion):
 @hookimpl
 def register_components(register):
     register("fusion", "mean", f"{__name__}:Mean", "mean of the modalities that are present")
+
+
+def conformance_cases():
+    from fusekit.testing import Case
+
+    return [Case("fusion", "mean", {"dim": 6})]

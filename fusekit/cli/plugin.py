@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fusekit.cli.options import load_registry
+from fusekit.cli.options import Json, load_registry
+
+if TYPE_CHECKING:
+    from fusekit.testing.targets import Target
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="For authors of plugins.")
 
@@ -17,8 +20,9 @@ def _group() -> None:
     """For authors of plugins.
 
     \b
-    Example:
+    Examples:
       fusekit plugin new skin
+      fusekit plugin check docs/examples/mean_fusion.py
     """
 
 
@@ -42,7 +46,6 @@ def new(
     files = write_plugin(name, into, load_registry(None))
     folder = into / f"fusekit-{name}"
     typer.echo(f"Wrote {folder}, {len(files)} files. Next:\n")
-    width = 44
     for command, why in (
         (f"cd {folder}", ""),
         ('pip install -e ".[test]"', "recipes find it from now on: `fusekit plugins` lists it"),
@@ -51,5 +54,91 @@ def new(
         (f"fusekit train recipe.yaml --run runs/{name}", ""),
         (f"fusekit predict runs/{name} clips/hal.csv", ""),
     ):
-        typer.echo(f"  {command:<{width}}  {'# ' + why if why else ''}".rstrip())
+        typer.echo(f"  {command:<44}  {'# ' + why if why else ''}".rstrip())
     typer.echo("\nThen make reader.py and encoder.py your own.")
+
+
+@app.command()
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="An installed package, an entry point, a module, or a Python file."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Check every component of a plugin against the contracts; exit code 2 if one breaks a rule.
+
+    What is checked comes from the function `conformance_cases` beside the hook (docs/testing.md).
+
+    \b
+    Examples:
+      fusekit plugin check fusekit-ecg
+      fusekit plugin check docs/examples/mean_fusion.py
+      fusekit plugin check my_package.plugin --json
+    """
+    from fusekit.testing.targets import resolve
+
+    found = [part for one in resolve(target) for part in _checked(one)]
+    broken = [row for row in found if row["findings"]]
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"target": target, "passes": not broken, "components": found}, indent=2))
+    else:
+        _print(target, found)
+    if broken:
+        raise typer.Exit(2)
+
+
+def _checked(target: Target) -> list[dict[str, Any]]:
+    """A row per case, per component without one, and for the hook module."""
+    from fusekit.registry import Kind
+    from fusekit.testing.kit import CHECKS, excuse, without_case
+    from fusekit.testing.light import HeavyPluginError, check_plugin_is_light
+
+    rows = []
+    if target.module is not None:
+        try:
+            check_plugin_is_light(target.module)
+        except HeavyPluginError as error:
+            rows.append(_row(target.module, 1, [{"rule": "light", "seen": str(error)}]))
+        else:
+            rows.append(_row(target.module, 1, []))
+    for entry, sentence in without_case(target.entries, target.cases).items():
+        rows.append(_row(f"{entry.kind} {entry.name}", 0, [{"rule": "case", "seen": sentence}]))
+    for case in target.cases:
+        cls = target.registry.load(target.registry.get(case.kind, case.name))
+        one = CHECKS[Kind(case.kind)]
+        findings = [
+            {"rule": f.rule.name, "seen": f.seen, "says": f.rule.says, "documented": f.rule.documented}
+            for f in one.findings(case, cls, target.registry)
+        ]
+        bound = [rule for rule in one.rules if rule.applies(case)]
+        label = " ".join(filter(None, (case.kind, case.name, case.variant)))
+        excused = {rule.name: why for rule in bound if (why := excuse(rule, case))}
+        rows.append(_row(label, len(bound) - len(excused), findings, excused))
+    return rows
+
+
+def _row(
+    component: str, rules: int, findings: list[dict[str, str]], excused: dict[str, str] | None = None
+) -> dict[str, Any]:
+    return {"component": component, "rules": rules, "excused": excused or {}, "findings": findings}
+
+
+def _print(target: str, rows: list[dict[str, Any]]) -> None:
+    from fusekit.cli.tables import print_table
+
+    cells = [[r["component"], r["rules"], len(r["findings"]), len(r["excused"])] for r in rows]
+    print_table(["component", "rules", "findings", "not checked"], cells, title=target)
+    for row in rows:
+        for finding in row["findings"]:
+            rule = f"\n    {finding['says']} ({finding['documented']})" if "says" in finding else ""
+            typer.echo(f"{row['component']}: {finding['rule']}: {finding['seen']}{rule}")
+        for reason in dict.fromkeys(row["excused"].values()):
+            rules = ", ".join(rule for rule, why in row["excused"].items() if why == reason)
+            typer.echo(f"{row['component']}: not checked: {rules}: {reason}")
+    if not any(row["findings"] for row in rows):
+        typer.echo("All of it keeps the contracts.")

@@ -45,7 +45,7 @@ def _copies(subject: Subject) -> Iterator[str]:
 @rule(
     "own-generators",
     Kind.DEGRADATION,
-    says="Row i draws from rngs[i] alone: the same generators give the same damage, other rows do not matter.",
+    says="Row i draws from rngs[i] alone: same generators, same damage; other rows do not matter.",
     documented="fusekit.contracts.Degradation; docs/design.md, Contracts",
 )
 def _own(subject: Subject) -> Iterator[str]:
@@ -60,7 +60,9 @@ def _own(subject: Subject) -> Iterator[str]:
         return
     other = x.clone()
     other[1::2] = subject.raw(1, MANY)[1::2]
-    odd = np.flatnonzero([apart(a, b) > 1e-5 for a, b in zip(out[::2], damage(other, _rngs())[::2], strict=True)])
+    odd = np.flatnonzero(
+        [apart(a, b) > 1e-5 for a, b in zip(out[::2], damage(other, _rngs())[::2], strict=True)]
+    )
     if odd.size:
         yield f"other content in odd rows changes {odd.size} of {MANY // 2} even rows"
     order = np.random.default_rng(0).permutation(MANY)[: MANY // 2].tolist()
@@ -89,7 +91,7 @@ def _workers(subject: Subject) -> Iterator[str]:
 @rule(
     "shapes",
     Kind.DETECTOR,
-    says="(H, W, 3) uint8 -> (n, 5) finite boxes with x0 < x1 and y0 < y1, a hint or none; to_tight has four numbers.",
+    says="Boxes are (n, 5), finite, x0 < x1 and y0 < y1, with a hint or none; to_tight has four numbers.",
     documented="fusekit.contracts.Detector",
 )
 def _boxes(subject: Subject) -> Iterator[str]:

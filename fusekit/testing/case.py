@@ -51,6 +51,8 @@ class Case:
         bf16: it runs under bf16 autocast, which recipes may ask for.
         compiles: `torch.compile` gives the same answers. Slow to check.
         exports: `torch.export` gives the same answers. Slow to check.
+        lacks: what this machine has not got that the component needs (a model file, say); then only its class
+            and signature are checked, and this is shown.
         excused: `{rule: reason}` of rules that this component breaks on purpose; shown with the results.
     """
 
@@ -79,6 +81,7 @@ class Case:
     bf16: bool = True
     compiles: bool = False
     exports: bool = False
+    lacks: str = ""
     excused: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

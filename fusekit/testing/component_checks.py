@@ -80,7 +80,7 @@ def _signature(subject: Subject) -> Iterator[str]:
     positional = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) != len(named):
         expected = ", ".join(named) or "nothing"
-        yield f"the builder gives {expected} by position, the class takes {', '.join(positional) or 'nothing'}"
+        yield f"the builder gives {expected} by position, it takes {', '.join(positional) or 'nothing'}"
     bare = [name for name, p in parameters(subject.cls).items() if p.annotation is Any]
     if bare:
         yield f"{', '.join(bare)}: without a type, a recipe's value cannot be checked"
@@ -94,7 +94,7 @@ def _signature(subject: Subject) -> Iterator[str]:
 @rule(
     "refusal",
     *Kind,
-    says="It can be made of the case's arguments; what does not fit is refused by a RecipeError or DataError.",
+    says="It can be made of the case's arguments; what it refuses, it refuses by a RecipeError or DataError.",
     documented="docs/plugins.md, Kinds",
     applies=lambda case: case.layout is None,  # a corpus needs its folder first
 )

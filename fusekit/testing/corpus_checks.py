@@ -58,6 +58,8 @@ def _clips(subject: Subject) -> Iterator[str]:
         if odd:
             yield f"left out without a place or a reason: {odd[0]!r}"
         for name in subject.case.modalities:
+            if not any(name in clip.sources for clip in clips):
+                continue
             alone, _ = corpus.load((name,), subject.case.dims)
             bare = [c.id for c in alone if name not in c.sources]
             if bare:
@@ -138,7 +140,7 @@ def _label_faults(labels: Labels, dims: tuple[str, ...], span: tuple[float, floa
     if not known.size:
         yield "no label is known"
     elif not np.isfinite(known).all() or known.min() < span[0] or known.max() > span[1]:
-        yield f"values reach {known.min():g} to {known.max():g}, the corpus's range is {span[0]:g} to {span[1]:g}"
+        yield f"values reach {known.min():g} to {known.max():g}, label_range is {span[0]:g} to {span[1]:g}"
     if labels.quadrant is not None:
         if labels.quadrant.shape != (n,) or labels.quadrant.dtype.kind != "i":
             yield f"quadrant is {labels.quadrant.dtype} {labels.quadrant.shape}, declared is integers {(n,)}"

@@ -1,4 +1,4 @@
-"""Rules and what is found of them: every finding is a sentence, and all of a component's are shown at once."""
+"""Rules and what is found of them: every finding is a sentence, all of a component are shown at once."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fusekit.registry import Kind
 from fusekit.testing.findings import apart, rule
@@ -53,7 +53,7 @@ def _reads_all(subject: Subject) -> Iterator[str]:
 @rule(
     "absent",
     Kind.FUSION,
-    says="Absent content influences nothing, gradients included, not even a NaN: it is filled, not multiplied.",
+    says="Absent content influences nothing, gradients included, not even a NaN: filled, not multiplied.",
     documented="docs/design.md, Contracts",
 )
 def _absent(subject: Subject) -> Iterator[str]:

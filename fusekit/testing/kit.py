@@ -25,6 +25,8 @@ from fusekit.testing.subject import Subject
 
 FIRST = ("class", "signature", "refusal")
 """A component that breaks one of these cannot be asked anything else."""
+STATIC = ("class", "signature")
+"""For these nothing is made."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,16 @@ CHECKS: dict[Kind, Check] = {kind: Check(kind, _rules(kind)) for kind in Kind}
 def look(rule: Rule, case: Case, cls: type, registry: Registry | None = None) -> list[Finding]:
     """Findings of one rule, in a folder of its own that is removed afterwards; none where it is excused or
     does not apply."""
-    if not rule.applies(case) or rule.name in case.excused:
+    if not rule.applies(case) or excuse(rule, case):
         return []
     with tempfile.TemporaryDirectory(prefix="fusekit-check-", ignore_cleanup_errors=True) as folder:
         subject = Subject(case, cls, Path(folder).resolve(), registry or Registry())
         return list(seen_by(rule, subject))
+
+
+def excuse(rule: Rule, case: Case) -> str:
+    """Why a case is not held against a rule that binds its kind; empty: it is."""
+    return case.excused.get(rule.name, "" if rule.name in STATIC else case.lacks)
 
 
 def check(case: Case, registry: Registry) -> None:

@@ -18,7 +18,7 @@ NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPO
 CLOSE = 1e-4
 """Differences up to this share of the values' size (at least 1) are rounding, not influence."""
 DEAD = 1e-8
-"""In float64: a gradient below this share of the largest one is zero (some parts compute a softmax in float32)."""
+"""In float64: a gradient below this share of the largest one is zero (softmaxes often stay float32)."""
 
 
 def differ(a: Tensor, b: Tensor) -> bool:
@@ -81,10 +81,11 @@ def _learns(subject: Subject) -> Iterator[str]:
     dead = [
         name
         for name, slope in slopes.items()
-        if (slope is None or slope <= DEAD * largest) and not any(fnmatch(name, p) for p in subject.case.unused)
+        if (slope is None or slope <= DEAD * largest)
+        and not any(fnmatch(name, p) for p in subject.case.unused)
     ]
     if dead:
-        yield f"no answer depends on {_listed(dead)}: {'they never learn' if len(dead) > 1 else 'it never learns'}"
+        yield f"no answer depends on {_listed(dead)}: nothing is learned there"
 
 
 def _gradients(subject: Subject) -> dict[str, float | None]:
@@ -212,7 +213,9 @@ def _not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
     total = learned(answers)
     if total.requires_grad:
         total.backward()
-    steep = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    steep = [
+        n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()
+    ]
     if steep:
         yield f"the gradient of {_listed(steep)} is not finite"
 

@@ -20,14 +20,15 @@ LATER_S = 60.0
 
 
 def _prepared(subject: Subject, reader: Reader) -> tuple[Source, Stream]:
-    """A recording and its stream as the store hands it back: written, read-only, memory-mapped."""
+    """A recording and its stream as the store hands it back: from a file, read-only."""
     assert subject.case.file is not None
     source = subject.case.file(subject.inner("recording"))
     folder = subject.inner("prepared")
-    stream = {}
+    stream: dict[str, np.ndarray] = {}
     for name, array in reader.prepare(source).items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        stream[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        stream[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
+        stream[name].flags.writeable = False
     return source, stream
 
 
@@ -64,7 +65,7 @@ def _prepare(subject: Subject) -> Iterator[str]:
 @rule(
     "declares",
     Kind.READER,
-    says="settings() is JSON; raw_shape, lookahead_s, medium, suffixes and absence are what the contract says.",
+    says="settings() is JSON; raw_shape, lookahead_s, medium, suffixes and absence keep to the contract.",
     documented="fusekit.contracts.Reader",
 )
 def _declares(subject: Subject) -> Iterator[str]:
@@ -87,7 +88,7 @@ def _declares(subject: Subject) -> Iterator[str]:
         yield f"it reads the {reader.medium} track of media, so suffixes stays (), found {reader.suffixes}"
     odd = [s for s in reader.suffixes if s != s.lower() or not s.startswith(".")]
     if odd or (not tracks and not reader.suffixes):
-        yield f"suffixes is {reader.suffixes}: a reader of '{reader.medium}' files names theirs, like ('.csv',)"
+        yield f"suffixes is {reader.suffixes}: a reader of '{reader.medium}' files names theirs"
     if subject.case.file is not None and not tracks:
         suffix = subject.case.file(subject.inner("recording")).path.suffix
         if suffix and reader.suffixes and suffix not in reader.suffixes:
@@ -114,7 +115,8 @@ def _windows(subject: Subject) -> Iterator[str]:
     for chosen in (times, times[:1], times[:0]):
         found = reader.windows(stream, chosen)
         if not isinstance(found, np.ndarray) or found.shape != (len(chosen), *reader.raw_shape):
-            yield f"{len(chosen)} times give {np.shape(found)}, declared is {(len(chosen), *reader.raw_shape)}"
+            declared = (len(chosen), *reader.raw_shape)
+            yield f"{len(chosen)} times give {np.shape(found)}, declared is {declared}"
             return
         kinds.add(str(found.dtype))
         if found.dtype.kind not in "buif":
@@ -165,7 +167,7 @@ def _steps(subject: Subject) -> Iterator[str]:
 @rule(
     "lookahead",
     Kind.READER,
-    says="What the file holds after t + lookahead_s changes neither the window at t nor who is present there.",
+    says="What the file holds after t + lookahead_s changes neither the window at t nor presence there.",
     documented="fusekit.contracts.Reader, lookahead_s",
     applies=lambda case: case.altered is not None,
 )

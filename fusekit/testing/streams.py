@@ -21,7 +21,9 @@ def streamed_apart(
     """Sentences on how `inputs` in pieces, the state handed on from `start`, differ from the whole."""
     whole = subject.ask(module, inputs)
     kept = state_of(whole)
-    if start and {n: tuple(v.shape) for n, v in start.items()} != {n: tuple(v.shape) for n, v in kept.items()}:
+    if start and {n: tuple(v.shape) for n, v in start.items()} != {
+        n: tuple(v.shape) for n, v in kept.items()
+    }:
         shapes = [{n: tuple(v.shape) for n, v in s.items()} for s in (start, kept)]
         yield f"init_state gives {shapes[0]}, a pass returns {shapes[1]}: a step cannot be exported"
     for pieces in PIECES:

@@ -1,4 +1,4 @@
-"""What is under test: a case with its class, made anew as often as a rule needs it, fed and asked uniformly."""
+"""What is under test: a case with its class, made anew as often as a rule needs it, fed and asked alike."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ class Subject:
                 return {"x": self.raw(seed, rows), "z": rand(rows, *case.latent_shape)}
             case Kind.PROJECTOR:
                 z = rand(rows, *case.latent_shape)
-                return {"z": z} if case.conditioning == "none" else {"z": z, "quadrant": torch.arange(rows) % 4}
+                return (
+                    {"z": z} if case.conditioning == "none" else {"z": z, "quadrant": torch.arange(rows) % 4}
+                )
             case Kind.FUSION:
                 feats = {m: rand(rows, steps, width) for m, width in case.in_dims.items()}
                 present = torch.ones(rows, steps, len(feats), dtype=torch.bool)
@@ -145,7 +147,9 @@ class Subject:
                 feats = {m: inputs[m] for m in self.case.in_dims}
                 return _named("fused", part(feats, inputs["present"], inputs.get("valid"), state))
             case Kind.TEMPORAL:
-                context = {k.removeprefix("context."): v for k, v in inputs.items() if k.startswith("context.")}
+                context = {
+                    k.removeprefix("context."): v for k, v in inputs.items() if k.startswith("context.")
+                }
                 return _named("summary", part(inputs["x"], inputs["valid"], context or None, state))
             case _:
                 return {"prediction": part(inputs["x"])}
@@ -168,7 +172,7 @@ def state_of(answers: Mapping[str, Tensor]) -> Tensors:
 
 
 def learned(answers: Mapping[str, Tensor]) -> Tensor:
-    """A scalar that depends on every floating answer: each weighted by fixed noise, so that nothing cancels."""
+    """A scalar of every floating answer: each weighted by fixed noise, so that nothing cancels."""
     g = torch.Generator().manual_seed(1)
     total: Tensor = torch.zeros((), dtype=torch.float64)
     for value in answers.values():

@@ -28,7 +28,8 @@ def _shapes(subject: Subject) -> Iterator[str]:
         yield from misshapen(f"the output for {steps} steps", answers["summary"], ROWS, steps, module.out_dim)
         attention = answers.get("trace.attention")
         if (attention is not None) != (module.memory > 0):
-            yield f"memory is {module.memory}, and the trace has {'an' if attention is not None else 'no'} attention"
+            has = "an" if attention is not None else "no"
+            yield f"memory is {module.memory}, and the trace has {has} attention"
         elif attention is not None:
             yield from misshapen("`trace.attention`", attention, ROWS, steps, module.memory)
 

@@ -1,4 +1,4 @@
-"""Cases of fusekit's own components for the conformance kit: small arguments, small recordings and corpora."""
+"""Cases of fusekit's own components for the conformance kit: small arguments, recordings and corpora."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def _data() -> list[Case]:
         Case("detector", "haar"),
         Case("detector", "whole", excused={"nobody": "it is told that every frame is a face"}),
         Case("detector", "boxes"),
+        Case("detector", "yunet", {"model": "yunet.onnx"}, lacks="its model file, which the user brings"),
         Case("degradation", "picture"),
         Case("degradation", "picture", {"severity": [1.0, 4.0], "probability": 1.0}, "severe"),
         Case("degradation", "spectrogram"),
@@ -60,7 +61,7 @@ def _data() -> list[Case]:
 
 def _networks() -> list[Case]:
     return [
-        Case("encoder", "denoising-generator", {"width": 4}, exports=True, compiles=True),
+        Case("encoder", "denoising-generator", {"width": 4}, exports=True),
         Case("encoder", "timm", {"model": "test_resnet"}, raw_shape=(3, 32, 32)),
         Case("quadrant", "classifier", exports=True),
         Case("quadrant", "classifier", {"hidden": 6}, "hidden", latent_shape=(9,)),

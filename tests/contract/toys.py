@@ -168,6 +168,7 @@ class Speakers(Temporal):
         if not context or "speaker" not in context:
             raise ValueError("temporal toy-speakers needs context['speaker'] (B, T)")
         speaker = context["speaker"]
+        x = x.masked_fill(~valid[..., None], 0.0)  # a NaN in padding would reach the gradients as 0 x NaN
         everyone = (state or self.init_state(len(x), x.device, x.dtype))["all"]
         outputs = []
         for t in range(x.shape[1]):

@@ -63,7 +63,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """With the installed plugins, which some recipes require."""
     monkeypatch.delenv("FUSEKIT_PLUGINS", raising=False)
-    return plugins.load(files=[EXAMPLE])[0]
+    return plugins.load(files=[EXAMPLE, DOCS / "examples" / "eda" / "eda.py"])[0]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -164,7 +164,9 @@ def test_commands_exist_and_parse(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"`fusekit ([a-z]+)", text))
     assert named <= set(root.commands)
-    options = {option for c in every_command(root) for p in c.params for option in p.opts}
+    options = {
+        option for c in every_command(root) for p in c.params for option in (*p.opts, *p.secondary_opts)
+    }
     assert set(re.findall(r"`(--[a-z][a-z-]*)", text)) <= options | {"--help", "--version"}
 
 
@@ -309,9 +311,10 @@ def test_the_example_of_a_package_names_our_group() -> None:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "plugins.md"], ids=lambda page: page.name)
 def test_the_example_plugin_is_the_file(page: Path) -> None:
-    assert EXAMPLE.read_text(encoding="utf-8") in blocks(page, "python")
-    body = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
-    lines = [x for x in EXAMPLE.read_text().splitlines() if x.strip() and not x.strip().startswith('"""')]
+    plugin, _, _ = EXAMPLE.read_text(encoding="utf-8").partition("\n\ndef conformance_cases")
+    assert plugin in blocks(page, "python")
+    body = ast.parse(plugin)
+    lines = [x for x in plugin.splitlines() if x.strip() and not x.strip().startswith('"""')]
     assert ast.get_docstring(body)
     assert len(lines) <= 20, "README says 20 lines"
 
@@ -337,3 +340,17 @@ def test_the_example_plugin_fuses_what_is_present(registry: Registry) -> None:
     assert trace["gate"][0].tolist() == [[0.5, 0.5], [1, 0], [0, 1], [0, 0]]
     fused.square().sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in mean.parameters())
+
+
+def test_the_rules_of_the_kit_are_those_in_the_table() -> None:
+    from fusekit.testing.findings import RULES
+    from fusekit.testing.kit import CHECKS
+    from fusekit.testing.network_checks import NETWORKS
+
+    def kinds(rule: Any) -> str:
+        whole = {tuple(CHECKS): "all", NETWORKS: "networks"}
+        return whole.get(rule.kinds, ", ".join(kind.value for kind in rule.kinds))
+
+    page = (DOCS / "testing.md").read_text(encoding="utf-8")
+    listed = [row for row in cells(page) if len(row) == 3 and row[0] != "rule"]
+    assert sorted(listed) == sorted([rule.name, kinds(rule), rule.says] for rule in RULES)
