@@ -63,7 +63,8 @@ def _class(subject: Subject) -> Iterator[str]:
     if not issubclass(subject.cls, base):
         yield f"{subject.cls.__name__} does not derive from {base.__module__.split('.')[0]}'s {base.__name__}"
     elif inspect.isabstract(subject.cls):
-        yield f"{subject.cls.__name__} leaves {', '.join(sorted(subject.cls.__abstractmethods__))} abstract"
+        missing = sorted(getattr(subject.cls, "__abstractmethods__", ()))
+        yield f"{subject.cls.__name__} leaves {', '.join(missing)} abstract"
     if not subject.cls.__doc__ or subject.cls.__doc__ == base.__doc__:
         yield f"{subject.cls.__name__} has no docstring, which `fusekit show {subject.case.name}` would print"
 

@@ -165,7 +165,7 @@ def _not_there(subject: Subject) -> Iterator[str]:
     with _cache(subject):
         args = subject.case.layout(folder)
         gone = subject.folder / "nothing-here"
-        moved = {k: gone if _within(v, folder) else v for k, v in args.items()}
+        moved: dict[str, Any] = {k: gone if _within(v, folder) else v for k, v in args.items()}
         if moved == dict(args):
             return  # it lies in no folder of the recipe's
         try:

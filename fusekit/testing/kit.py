@@ -10,6 +10,7 @@ from pathlib import Path
 from fusekit.registry import Entry, Kind, Registry
 from fusekit.testing import (  # noqa: F401 - each module enters its rules
     array_checks,
+    compiler_checks,
     component_checks,
     corpus_checks,
     fusion_checks,

@@ -96,8 +96,8 @@ def _unknown(subject: Subject) -> Iterator[str]:
     known[:2] = True
     value, slope = _slope(loss, _labels(30, 1), y, known, w)
     for content, what in ((0.0, "0"), (50.0, "50"), (float("nan"), "NaN")):
-        dirty = (x.masked_fill(~known, content) for x in (_labels(30, 1), y))
-        other, steep = _slope(loss, *dirty, known, w)
+        p, dirty = (x.masked_fill(~known, content) for x in (_labels(30, 1), y))
+        other, steep = _slope(loss, p, dirty, known, w)
         if apart(value, other) > 1e-5:
             yield f"{what} in place of unknown entries changes the value to {float(other):.4g}"
         elif apart(slope, steep) > 1e-5:

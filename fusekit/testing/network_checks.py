@@ -1,18 +1,17 @@
-"""Rules that bind every network: shapes, samples apart, gradients, state dict, precision, compilers."""
+"""Rules that bind every network: samples apart, gradients, repetition, state dict, constants, meta device."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from fnmatch import fnmatch
 
-import safetensors.torch
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fusekit.registry import Kind
-from fusekit.testing.findings import apart, rule, told
-from fusekit.testing.subject import ROWS, Subject, Tensors, learned, state_of
+from fusekit.testing.findings import apart, rule
+from fusekit.testing.subject import ROWS, Subject, Tensors, learned
 
 NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPORAL, Kind.HEAD)
 CLOSE = 1e-4
@@ -119,7 +118,7 @@ def _stir(module: nn.Module) -> None:
     g = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for p in module.parameters():
-            p += 0.05 * torch.randn(p.shape, generator=g).to(p.dtype)
+            p.add_(0.05 * torch.randn(p.shape, generator=g).to(p.dtype))
 
 
 def _listed(names: list[str], most: int = 4) -> str:
@@ -154,14 +153,15 @@ def _repeats(subject: Subject) -> Iterator[str]:
 def _state_dict(subject: Subject) -> Iterator[str]:
     module = subject.make()
     _train(subject, module)
+    file = subject.folder / "model.safetensors"
     try:
-        data = safetensors.torch.save({k: v.contiguous() for k, v in module.state_dict().items()})
+        save_file({k: v.contiguous() for k, v in module.state_dict().items()}, file)
     except RuntimeError as error:
         yield f"safetensors refuses its state dict: {' '.join(str(error).split())[:300]}"
         return
     copy = subject.make(seed=1)
     try:
-        copy.load_state_dict(safetensors.torch.load(data))
+        copy.load_state_dict(load_file(file))
     except RuntimeError as error:
         yield f"a new one does not take the state dict: {' '.join(str(error).split())[:300]}"
         return
@@ -186,7 +186,7 @@ def _train(subject: Subject, module: nn.Module) -> None:
         with torch.no_grad():
             for p in module.parameters():
                 if p.grad is not None:
-                    p -= 0.01 * p.grad.clamp(-1, 1)
+                    p.sub_(0.01 * p.grad.clamp(-1, 1))
 
 
 @rule(
@@ -203,10 +203,11 @@ def _finite(subject: Subject) -> Iterator[str]:
             for name, x in subject.inputs().items()
         }
         answers = subject.ask(module, inputs)
-        yield from (f"input of {value:g} everywhere: {seen}" for seen in _not_finite(module, answers))
+        yield from (f"input of {value:g} everywhere: {seen}" for seen in not_finite(module, answers))
 
 
-def _not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
+def not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
+    """Answers, and gradients of what is learned from them, that are not finite."""
     odd = [name for name, x in answers.items() if not torch.isfinite(x).all()]
     if odd:
         yield f"{_listed(odd)} is not finite"
@@ -236,76 +237,3 @@ def _meta(subject: Subject) -> Iterator[str]:
     elsewhere = [name for name, p in bare.named_parameters() if not p.is_meta]
     if elsewhere:
         yield f"{_listed(elsewhere)} is made on another device than torch's default one"
-
-
-@rule(
-    "bf16",
-    *NETWORKS,
-    says="It runs under bf16 autocast, forward and backward, with its own state handed back.",
-    documented="fusekit.testing.Case, bf16",
-    applies=lambda case: case.bf16,
-)
-def _bf16(subject: Subject) -> Iterator[str]:
-    module, inputs = subject.make(), subject.inputs()
-    with torch.autocast("cpu", torch.bfloat16):
-        answers = subject.ask(module, inputs)
-        state = state_of(answers)
-        if state:
-            answers = subject.ask(module, inputs, state)
-    yield from _not_finite(module, answers)
-
-
-class _Plain(nn.Module):
-    """A network as compilers like it: tensors in, a tuple of tensors out."""
-
-    def __init__(self, subject: Subject, module: nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.module, self.names = module, names
-        self._subject = subject
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self._subject.ask(self.module, dict(zip(self.names, tensors, strict=True))).values())
-
-
-def _plain(subject: Subject) -> tuple[_Plain, tuple[Tensor, ...]]:
-    inputs = subject.inputs()
-    return _Plain(subject, subject.make().eval(), tuple(inputs)).eval(), tuple(inputs.values())
-
-
-@rule(
-    "compiles",
-    *NETWORKS,
-    says="`torch.compile` gives the same answers.",
-    documented="fusekit.testing.Case, compiles",
-    applies=lambda case: case.compiles,
-)
-def _compiles(subject: Subject) -> Iterator[str]:
-    module, tensors = _plain(subject)
-    torch.compiler.reset()
-    # The default backend wants a C++ compiler; without one, what traces is checked at least.
-    backend = "inductor" if any(map(shutil.which, ("c++", "g++", "clang++", "cl"))) else "aot_eager"
-    try:
-        found = torch.compile(module, backend=backend)(*tensors)
-    except Exception as error:  # the compiler's own zoo of errors
-        yield f"torch.compile fails: {told(error)}"
-        return
-    if any(differ(a, b) for a, b in zip(module(*tensors), found, strict=True)):
-        yield "compiled, it answers otherwise"
-
-
-@rule(
-    "exports",
-    *NETWORKS,
-    says="`torch.export` gives the same answers.",
-    documented="fusekit.testing.Case, exports",
-    applies=lambda case: case.exports,
-)
-def _exports(subject: Subject) -> Iterator[str]:
-    module, tensors = _plain(subject)
-    try:
-        found = torch.export.export(module, tensors, strict=False).module()(*tensors)
-    except Exception as error:  # the exporter's own zoo of errors
-        yield f"torch.export fails: {told(error)}"
-        return
-    if any(differ(a, b) for a, b in zip(module(*tensors), found, strict=True)):
-        yield "exported, it answers otherwise"

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": ASSEMBLED,
     "study": ASSEMBLED | {"plugins", "launch"},
     "serve": ASSEMBLED | {"study"},
-    "testing": SHARED | {"registry", "recipe", "plugins"},
+    "testing": SHARED | {"registry", "recipe", "plugins", "components"},
     "cli": ASSEMBLED | {"plugins", "study", "serve", "launch", "testing", "authoring"},
     "__main__": {"cli"},
     "__init__": set(),

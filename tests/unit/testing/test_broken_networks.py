@@ -207,12 +207,12 @@ class Elsewhere(Sound):
 
 
 class Float32(Sound):
-    """Copies what autocast made bf16 into a buffer of the input's type."""
+    """Writes what autocast made bf16 into a buffer of the input's type."""
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        x, n = super().blank(x, valid), x.shape[2]
-        same = nn.functional.linear(x, torch.eye(n, dtype=x.dtype))
-        return torch.zeros_like(x).index_copy(2, torch.arange(n), same)
+        x, filled = super().blank(x, valid), torch.zeros_like(x)
+        filled[valid] = nn.functional.linear(x, torch.eye(x.shape[2], dtype=x.dtype))[valid]
+        return filled
 
 
 class Logarithm(Sound):
