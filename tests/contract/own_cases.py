@@ -11,6 +11,8 @@ import av
 import cv2
 import numpy as np
 import soundfile
+import test_ceap360vr
+import test_mosi
 
 from fusekit.contracts import Source
 from fusekit.testing import Case
@@ -27,6 +29,7 @@ def cases() -> list[Case]:
 def _data() -> list[Case]:
     crops = {"size": 16, "detector": "whole"}
     heard: dict[str, Any] = {"file": sound, "blank": silence}
+    tabled: dict[str, Any] = {"file": table, "blank": zeros, "altered": changed_table}
     ahead = {"lookahead": "0 dB is the file's loudest cell, as in the paper, so it needs the whole file"}
     return [
         Case("corpus", "manifest", layout=manifest, broken=bad_manifest),
@@ -35,6 +38,8 @@ def _data() -> list[Case]:
         Case("corpus", "semaine", layout=semaine, broken=bad_semaine),
         Case("corpus", "sewa", layout=sewa, broken=bad_sewa),
         Case("corpus", "afew-va", modalities=("face",), layout=afew_va, broken=bad_afew_va),
+        Case("corpus", "ceap360vr", modalities=test_ceap360vr.ALL, layout=ceap360vr),
+        Case("corpus", "mosi", modalities=test_mosi.ALL, dims=("sentiment",), layout=mosi),
         Case("reader", "face-video", crops, file=pictures, blank=black, altered=changed_pictures),
         Case("reader", "face-video", {**crops, "max_hz": 5.0}, "film", file=film),
         Case("reader", "mel-spectrogram", {"mels": 16}, excused=ahead, altered=changed_sound, **heard),
@@ -49,6 +54,9 @@ def _data() -> list[Case]:
             )
             for reference, edges in (("running", "edge"), ("fixed", "floor"))
         ),
+        Case("reader", "features", {"width": 2}, **tabled),
+        Case("reader", "features", {"width": 2, "window_s": 0.5}, "window", **tabled),
+        Case("reader", "features", {"width": 2, "rate_hz": 10}, "bare", file=array),
         Case("detector", "haar"),
         Case("detector", "whole", excused={"nobody": "it is told that every frame is a face"}),
         Case("detector", "boxes"),
@@ -62,6 +70,7 @@ def _data() -> list[Case]:
 def _networks() -> list[Case]:
     return [
         Case("encoder", "denoising-generator", {"width": 4}, exports=True),
+        Case("encoder", "mlp", {"hidden": [6], "dropout": 0.5}, raw_shape=(7,), exports=True),
         Case("encoder", "timm", {"model": "test_resnet"}, raw_shape=(3, 32, 32)),
         Case("quadrant", "classifier", exports=True),
         Case("quadrant", "classifier", {"hidden": 6}, "hidden", latent_shape=(9,)),
@@ -74,6 +83,7 @@ def _networks() -> list[Case]:
         Case("fusion", "none", {"compact": True, "standardise": True}, "compact", in_dims={"face": 5}),
         Case("fusion", "concat", exports=True),
         Case("fusion", "concat", {"standardise": True}, "standardised"),
+        Case("fusion", "attention", {"dim": 6, "score_dim": 5}, exports=True),
         Case("fusion", "gmu", {"dim": 6}, exports=True),
         Case("fusion", "gmu", {"dim": 6}, "two", in_dims={"face": 5, "voice": 3}),
         Case("fusion", "gmu", {"dim": 6, "gate": "vector", "standardise": True}, "vector"),
@@ -159,6 +169,36 @@ def changed_sound(folder: Path, second: float) -> Source:
     after = np.arange(len(samples)) >= second * RATE
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, len(samples)).astype(np.float32)
     return _wave(folder, np.where(after, noise, samples))
+
+
+def _numbers() -> np.ndarray:
+    k = np.arange(2 * FRAMES)
+    return np.stack([np.sin(k), 5 + np.cos(0.7 * k)], axis=1)
+
+
+def _rows(folder: Path, values: np.ndarray) -> Source:
+    rows = "".join(f"{k * STEP_S:.1f},{a:.6f},{b:.6f}\n" for k, (a, b) in enumerate(values))
+    return Source(_file(folder / "table.csv", f"time_s,a,b\n{rows}"))
+
+
+def table(folder: Path) -> Source:
+    """Two columns that tell their times, 10 rows a second."""
+    return _rows(folder, _numbers())
+
+
+def zeros(folder: Path) -> Source:
+    return _rows(folder, 0 * _numbers())
+
+
+def changed_table(folder: Path, second: float) -> Source:
+    after = np.arange(2 * FRAMES) * STEP_S >= second
+    return _rows(folder, np.where(after[:, None], -3.0, _numbers()))
+
+
+def array(folder: Path) -> Source:
+    """The same numbers without their times."""
+    np.save(folder / "table.npy", _numbers().astype(np.float32), allow_pickle=False)
+    return Source(folder / "table.npy")
 
 
 # ---------------------------------------------------------------- corpora
@@ -260,3 +300,11 @@ def afew_va(folder: Path) -> Mapping[str, Any]:
 def bad_afew_va(folder: Path) -> Mapping[str, Any]:
     _file(folder / "003" / "00000.png")
     return afew_va(folder)
+
+
+def ceap360vr(folder: Path) -> Mapping[str, Any]:
+    return {"root": test_ceap360vr.look_alike(folder / "ceap")}
+
+
+def mosi(folder: Path) -> Mapping[str, Any]:
+    return {"root": test_mosi.look_alike(folder)}

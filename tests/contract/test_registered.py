@@ -111,7 +111,8 @@ def test_degradations_stay_in_the_range_of_pictures(entry: Entry) -> None:
 @_of(Kind.READER)
 def test_readers_read_the_tracks_of_a_film(entry: Entry, tmp_path: Path) -> None:
     reader = _make(entry)
-    assert reader.medium in ("video", "audio")
+    if reader.medium not in ("video", "audio"):
+        pytest.skip(f"it reads files of {reader.medium}, no tracks")
     stream = reader.prepare(own_cases.film(tmp_path))
     assert 0.9 < float(stream["duration_s"][0]) < 1.3
     # not from 0 on: the sound encoder's lead-in shifts the first picture a little

@@ -229,13 +229,6 @@ class Branches(Sound):
         return super().blank(x, valid) if x.sum() > 0 else super().blank(x, valid).clone()
 
 
-class Otherwise(Sound):
-    """Another function once compiled."""
-
-    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        return super().blank(x, valid) * (2.0 if torch.compiler.is_compiling() else 1.0)
-
-
 class NoTuple(Sound):
     """Returns the summary alone."""
 
@@ -282,12 +275,6 @@ def test_what_a_case_declares_is_checked() -> None:
     assert [name for name, _ in findings("temporal", Branches, exports=True)] == ["exports"]
     assert findings("temporal", Dead, unused=("spare.*",)) == []
     assert findings("temporal", Float32, bf16=False) == []
-
-
-@pytest.mark.slow
-def test_what_compiles_is_compared() -> None:
-    assert findings("temporal", Otherwise) == []
-    assert findings("temporal", Otherwise, compiles=True) == [("compiles", "compiled, it answers otherwise")]
 
 
 # ---------------------------------------------------------------- fusions
@@ -574,6 +561,17 @@ class ByTime(nn.Module):
         return self.layer(x).softmax(1)
 
 
+class Otherwise(nn.Module):
+    """Another function once compiled."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * (2.0 if torch.compiler.is_compiling() else 1.0)
+
+
 ROWS = [
     ("encoder", BatchStatistics, "rows", "other content in row 1 changes `latent` in rows 0, 2 and 3"),
     ("encoder", Squeezes, "rows", "row 0 as a batch of its own"),
@@ -602,6 +600,12 @@ def test_broken_parts_of_one_window(kind: str, cls: type, rule: str, sentence: s
 @pytest.mark.parametrize(("kind", "cls"), [("encoder", Plain), ("quadrant", Critic), ("projector", Layer)])
 def test_sound_parts_of_one_window_pass(kind: str, cls: type) -> None:
     assert findings(kind, cls) == []
+
+
+@pytest.mark.slow
+def test_what_compiles_is_compared() -> None:
+    assert findings("head", Otherwise) == []
+    assert findings("head", Otherwise, compiles=True) == [("compiles", "compiled, it answers otherwise")]
 
 
 # ---------------------------------------------------------------- losses
