@@ -184,6 +184,8 @@ def test_a_recipe_without_relative_paths_stays_as_it_is(registry: Registry) -> N
 
 @pytest.mark.parametrize("name", ["type", "keys", "training"])
 def test_a_modality_named_as_something_in_torch_is_a_fault(registry: Registry, name: str) -> None:
-    words = [f"modalities.{name}={{reader: mel-spectrogram, encoder: denoising-generator, projector: linear}}"]
+    words = [
+        f"modalities.{name}={{reader: mel-spectrogram, encoder: denoising-generator, projector: linear}}"
+    ]
     with pytest.raises(RecipeError, match=f"torch has a use of its own for the name '{name}'"):
         build.check_components(load("demo", words), registry)
