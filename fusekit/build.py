@@ -70,6 +70,11 @@ def _misfits(recipe: Recipe) -> list[str]:
     faults = []
     adversarial = [s for s in recipe.stages if s.objective == "adversarial"]
     for name, modality in recipe.modalities.items():
+        if hasattr(torch.nn.ModuleDict(), name):  # torch keeps branches by name, among its own attributes
+            faults.append(
+                f"{recipe.at(f'modalities.{name}')}: torch has a use of its own for the name '{name}'; give "
+                f"the modality another, e.g. {name}_stream, and `source: {name}`."
+            )
         if modality.quadrant.name == "discriminator" and recipe.stages and not _trains(adversarial, name):
             none = f"none that trains {name}" if adversarial else "none"
             faults.append(

@@ -86,10 +86,10 @@ class LinearProjector(Projector):
         self, latent_shape: tuple[int, ...], conditioning: str, *, dim: int = 256, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        if dim < 1 or not 0 <= dropout < 1:
-            raise RecipeError(
-                f"projector linear: dim is at least 1, dropout from 0 to below 1, found {dim}, {dropout:g}"
-            )
+        if dim < 1:
+            raise RecipeError(f"projector linear: dim must be at least 1, found {dim}")
+        if not 0 <= dropout < 1:
+            raise RecipeError(f"projector linear: dropout must be from 0 to below 1, found {dropout:g}")
         self.conditioning = conditioning
         self.body = nn.Sequential(nn.Linear(latent_shape[0] + (conditioning == "channel"), dim), nn.ReLU())
         self.dropout = nn.Dropout(dropout)

@@ -27,13 +27,15 @@ def cases() -> list[Case]:
 
 
 def _data() -> list[Case]:
+    small = {"subjects": 3, "seconds": 12}
     crops = {"size": 16, "detector": "whole"}
     heard: dict[str, Any] = {"file": sound, "blank": silence}
     tabled: dict[str, Any] = {"file": table, "blank": zeros, "altered": changed_table}
     ahead = {"lookahead": "0 dB is the file's loudest cell, as in the paper, so it needs the whole file"}
     return [
         Case("corpus", "manifest", layout=manifest, broken=bad_manifest),
-        Case("corpus", "demo", {"subjects": 3, "seconds": 12}, layout=lambda folder: {}),
+        Case("corpus", "demo", small, layout=lambda folder: {}),
+        Case("corpus", "demo", small, "streams", modalities=("ecg", "text"), layout=lambda folder: {}),
         Case("corpus", "ravdess", layout=ravdess, broken=bad_ravdess),
         Case("corpus", "semaine", layout=semaine, broken=bad_semaine),
         Case("corpus", "sewa", layout=sewa, broken=bad_sewa),

@@ -63,7 +63,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """With the installed plugins, which some recipes require."""
     monkeypatch.delenv("FUSEKIT_PLUGINS", raising=False)
-    return plugins.load(files=[EXAMPLE])[0]
+    return plugins.load(files=[EXAMPLE, DOCS / "examples" / "eda" / "eda.py"])[0]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -108,6 +108,7 @@ def test_a_critic_estimates_valence_and_arousal(registry: Registry, dims: str) -
         "modalities.face.quadrant.width=0",
         "modalities.face.quadrant={name: classifier, hidden: -1}",
         "modalities.face.degradation.probability=3",
+        "modalities.face.projector={name: linear, dropout: 1}",
         "modalities.voice.reader.fps=0",
         "modalities.voice.reader.silence_s=-1",
     ],
@@ -179,3 +180,12 @@ def test_anchored_a_recipe_names_the_same_files_from_everywhere(
 def test_a_recipe_without_relative_paths_stays_as_it_is(registry: Registry) -> None:
     for name in ("demo", "avi-gas"):
         assert build.anchor(load(name), registry) == load(name)
+
+
+@pytest.mark.parametrize("name", ["type", "keys", "training"])
+def test_a_modality_named_as_something_in_torch_is_a_fault(registry: Registry, name: str) -> None:
+    words = [
+        f"modalities.{name}={{reader: mel-spectrogram, encoder: denoising-generator, projector: linear}}"
+    ]
+    with pytest.raises(RecipeError, match=f"torch has a use of its own for the name '{name}'"):
+        build.check_components(load("demo", words), registry)

@@ -26,5 +26,5 @@ def test_a_frozen_transformer_reaches_what_the_readme_says(
     run("-m", "fusekit", "train", str(ROOT / "recipes" / "emobank.yaml"), folder, "--run", "run")
     run("-m", "fusekit", "evaluate", "run", "--final")
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["test"]
-    assert scores["cor"]["valence"] >= 0.66
-    assert scores["cor"]["arousal"] >= 0.46
+    assert scores["cor"]["valence"] >= 0.68
+    assert scores["cor"]["arousal"] >= 0.48

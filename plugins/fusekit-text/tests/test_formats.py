@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fusekit_text import cues
-from fusekit_text.reader import TranscriptReader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusekit.contracts import Source
 from fusekit.errors import DataError
+from fusekit_text import cues
+from fusekit_text.reader import TranscriptReader
 
 SRT = """\
 1

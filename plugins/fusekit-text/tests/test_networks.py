@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from fusekit.contracts import Source
+from fusekit.errors import MissingExtraError, RecipeError
 from fusekit_text import cases
 from fusekit_text.damage import RecognizerErrors
 from fusekit_text.hashed import HashedWordsEncoder
 from fusekit_text.reader import TranscriptReader
 from fusekit_text.tokens import HashedWords, TokenShape
-
-from fusekit.contracts import Source
-from fusekit.errors import MissingExtraError, RecipeError
 
 SENTENCE = "all is well with my old friends and not bad !"
 
@@ -94,6 +94,7 @@ def test_sizes_that_cannot_be_are_refused() -> None:
 def test_a_transformer_sees_what_its_own_library_would_show_it(folder: Path, tmp_path: Path) -> None:
     """Parity: reader and encoder together equal tokenizer, model and pooling of transformers itself."""
     import transformers
+
     from fusekit_text.transformer import TransformerText
 
     path = tmp_path / "a.txt"

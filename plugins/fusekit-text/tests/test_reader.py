@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fusekit_text.reader import BAG, TranscriptReader
-from fusekit_text.tokens import LARGEST, HashedWords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusekit.contracts import Source
 from fusekit.errors import RecipeError
+from fusekit_text.reader import BAG, TranscriptReader
+from fusekit_text.tokens import LARGEST, HashedWords
 
 SAID = "start_s,end_s,text\n0,2,all is\n2,3,well\n7,8,not bad\n"
 

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fusekit_text import cases
 
 from fusekit import build, plugins
 from fusekit.errors import RecipeError
 from fusekit.recipe.load import load
 from fusekit.registry import Registry
+from fusekit_text import cases
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "fusekit_text" / "plugin.py"
@@ -62,9 +62,8 @@ def test_a_recipe_names_the_model_once(
 
 
 def test_emobank_becomes_files_that_fusekit_reads(emobank: Path, tmp_path: Path) -> None:
-    from fusekit_text.reader import TranscriptReader
-
     from fusekit.data.manifest import read_manifest
+    from fusekit_text.reader import TranscriptReader
 
     spec = importlib.util.spec_from_file_location("emobank", ROOT / "benchmarks" / "emobank.py")
     assert spec is not None
@@ -100,10 +99,10 @@ def test_a_real_model_tells_moods_apart(model_folder: Path, tmp_path: Path) -> N
     """The latents of like sentences lie closer than those of unlike ones."""
     import numpy as np
     import torch
-    from fusekit_text.reader import TranscriptReader
-    from fusekit_text.transformer import TransformerText
 
     from fusekit.contracts import Source
+    from fusekit_text.reader import TranscriptReader
+    from fusekit_text.transformer import TransformerText
 
     path = tmp_path / "a.txt"
     path.write_text(
