@@ -178,7 +178,7 @@ def test_a_missing_plugin_file() -> None:
 def test_an_unknown_component() -> None:
     first, second, _ = fault("show", "gmuu").splitlines()
     assert first == "fusekit: no component named 'gmuu'. Did you mean 'gmu'?"
-    assert second.startswith("  known: afc, afew-va, boxes, ccc")
+    assert second.startswith("  known: afc, afew-va, attention, boxes, ccc")
     assert fault("show", "gmu", "--kind", "loss").startswith(
         "fusekit: no loss named 'gmu'.\n  known: afc, ccc, mse\n"
     )
@@ -214,7 +214,7 @@ def test_list_as_json_names_every_component() -> None:
     assert {row["kind"] for row in rows} == {kind.value for kind in Kind}
     assert {"kind": "fusion", "name": "gmu"}.items() <= rows[[r["name"] for r in rows].index("gmu")].items()
     fusions = json.loads(run("list", "--json", "--kind", "fusion").stdout)
-    assert [row["name"] for row in fusions] == ["concat", "gmu", "none"]
+    assert [row["name"] for row in fusions] == ["attention", "concat", "gmu", "none"]
 
 
 def test_list_as_a_table_cuts_nothing_off() -> None:
