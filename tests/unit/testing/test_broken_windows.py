@@ -174,6 +174,17 @@ class ByTime(nn.Module):
         return self.layer(x).softmax(1)
 
 
+class Counting(nn.Module):
+    """A head that adds the number of the step: in a stream every step is the first."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + torch.arange(x.shape[1])[:, None]
+
+
 class Undocumented(Layer):
     def forward(self, latent: Latent) -> Tensor:
         return super().forward(latent)
@@ -218,6 +229,7 @@ ROWS = [
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
     ("head", ByTime, "shapes", "other content at step 2 changes step 0"),
+    ("head", Counting, "shapes", "the same steps in another order are predicted otherwise"),
     ("head", Untyped, "signature", "gives in_dim, out_dim by position, it takes in_dim, out_dim, depth"),
     ("head", Untyped, "signature", "width: without a type, a recipe's value cannot be checked"),
     ("head", Stranger, "class", "Stranger does not derive from torch's Module"),
