@@ -67,6 +67,16 @@ class OtherShape(Plain):
         self.out_shape = (4, 1, 1)
 
 
+class HalfPrecision(Plain):
+    """float16 whatever it reads."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x).half()
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z.float())
+
+
 class TwoFaced(Encoder):
     """`forward` is not `encode`."""
 
@@ -125,6 +135,20 @@ class Fifth(Critic):
 
     def quadrant(self, affect: Tensor) -> Tensor:
         return torch.full((len(affect),), 4)
+
+
+class Rescales(Critic):
+    """Hands on another latent."""
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        return super().forward(x, 2 * z)
+
+
+class Unteachable(Critic):
+    """Judges through numpy: the generator learns nothing from it."""
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return super().judge(torch.from_numpy(x.detach().numpy()))
 
 
 class Silent(Critic):
@@ -220,11 +244,14 @@ ROWS = [
     ("encoder", Squeezes, "rows", "row 0 as a batch of its own"),
     ("encoder", Unbounded, "shapes", "the reconstruction leaves -1..1"),
     ("encoder", OtherShape, "shapes", "the latent is (4, 4), declared is (4, 4, 1, 1)"),
+    ("encoder", HalfPrecision, "shapes", "the latent holds torch.float16, not float32 like its input"),
     ("encoder", TwoFaced, "shapes", "`forward` answers otherwise than `encode`"),
     ("encoder", Refuses, "refusal", "it cannot be made: it raised KeyError: 'width'"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant holds torch.float32, not int64"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant carries a gradient"),
     ("quadrant", Fifth, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
+    ("quadrant", Rescales, "shapes", "z is not the encoder's, handed on as it is"),
+    ("quadrant", Unteachable, "learns", "no gradient reaches its input `x`"),
     ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
