@@ -59,8 +59,8 @@ def subtitles(folder: Path) -> Source:
 
 
 def other(folder: Path, second: float) -> Source:
-    """The same up to the end of the cue in which `second` lies."""
-    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i <= second else "quite other" for i in range(5)])
+    """Other words in every cue that begins at `second` or later."""
+    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i < second else "quite other" for i in range(5)])
 
 
 def silence(folder: Path) -> Source:
