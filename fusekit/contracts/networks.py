@@ -78,7 +78,7 @@ class QuadrantHead(nn.Module):
     conditioning: str
 
     def forward(self, x: Tensor | None, z: Tensor) -> Latent:
-        """Reconstruction `(N, *raw)` (None if it reads the latent), latent -> Latent with `quadrant`."""
+        """Reconstruction `(N, *raw)` (None if it reads the latent), latent -> Latent, same z, `quadrant`."""
         raise NotImplementedError
 
 

@@ -32,7 +32,7 @@ def _all(y: Tensor) -> Tensor:
 @rule(
     "scalar",
     Kind.LOSS,
-    says="(N, K) prediction, target, mask, weight -> one finite number with a gradient; None weighs like 1.",
+    says="(N, K) prediction, target, mask, weight -> one finite number with a gradient; weights count.",
     documented="fusekit.contracts.Loss",
 )
 def _scalar(subject: Subject) -> Iterator[str]:
@@ -50,6 +50,8 @@ def _scalar(subject: Subject) -> Iterator[str]:
         yield "its gradient with respect to the prediction is 0"
     if apart(value, loss(p, y, _all(y), torch.ones_like(y))) > 1e-5:
         yield "weights of 1 give another value than no weights"
+    if apart(value, loss(p, y, _all(y), torch.linspace(0, 2, 40).reshape(20, DIMS))) < 1e-6:
+        yield "weights from 0 to 2 change nothing: `train.weighting` would do nothing"
 
 
 @rule(
@@ -86,7 +88,7 @@ def _perfect(subject: Subject) -> Iterator[str]:
 @rule(
     "unknown",
     Kind.LOSS,
-    says="What is not known changes neither value nor gradient, not even a NaN.",
+    says="What is not known changes neither value nor gradient, not even a NaN; targets are left alone.",
     documented="docs/design.md, Contracts",
 )
 def _unknown(subject: Subject) -> Iterator[str]:
@@ -94,7 +96,10 @@ def _unknown(subject: Subject) -> Iterator[str]:
     y, w = _labels(30), _labels(30, 2).abs() + 0.5
     known = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(3)) > 0.3
     known[:2] = True
+    kept = y.clone()
     value, slope = _slope(loss, _labels(30, 1), y, known, w)
+    if apart(y, kept) > 0:
+        yield "it changes the target in place"
     for content, what in ((0.0, "0"), (50.0, "50"), (float("nan"), "NaN")):
         p, dirty = (x.masked_fill(~known, content) for x in (_labels(30, 1), y))
         other, steep = _slope(loss, p, dirty, known, w)

@@ -71,7 +71,7 @@ def _rows(subject: Subject) -> Iterator[str]:
 @rule(
     "learns",
     *NETWORKS,
-    says="Every parameter gets a gradient from some answer, or the case names it under `unused`.",
+    says="Every parameter that the case does not name as `unused` gets a gradient; so does its input.",
     documented="fusekit.testing.Case",
 )
 def _learns(subject: Subject) -> Iterator[str]:
@@ -85,6 +85,30 @@ def _learns(subject: Subject) -> Iterator[str]:
     ]
     if dead:
         yield f"no answer depends on {_listed(dead)}: nothing is learned there"
+    cut = _cut(subject)
+    if cut:
+        yield f"no gradient reaches its input {_listed(cut)}: what comes before it would not be trained"
+
+
+def _cut(subject: Subject) -> list[str]:
+    """Inputs made by other networks that no gradient reaches; windows are data, z only passes by a Q head."""
+    module, inputs = subject.make().eval(), subject.inputs()
+    _stir(module)
+    match subject.kind:
+        case Kind.ENCODER:
+            return []
+        case Kind.QUADRANT:
+            if not module.critic:
+                return []
+            windows = inputs["x"].requires_grad_()
+            made, answers = {"x": windows}, dict(zip(("score", "affect"), module.judge(windows), strict=True))
+        case _:
+            made = {n: x for n, x in inputs.items() if x.is_floating_point() and not n.startswith("context.")}
+            answers = subject.ask(module, inputs | {n: x.requires_grad_() for n, x in made.items()})
+    total = learned(answers)
+    if total.requires_grad:
+        total.backward()
+    return [name for name, x in made.items() if x.grad is None or not x.grad.abs().max() > 0]
 
 
 def _gradients(subject: Subject) -> dict[str, float | None]:

@@ -17,13 +17,13 @@ CONDITIONINGS = ("channel", "vector", "none")
 
 
 def misshapen(what: str, found: object, *shape: int) -> Iterator[str]:
-    """A sentence if `found` is no floating tensor of `shape`."""
+    """A sentence if `found`, made of float32, is no float32 tensor of `shape`."""
     if not isinstance(found, Tensor):
         yield f"{what} is a {type(found).__name__}, not a tensor"
     elif tuple(found.shape) != shape:
         yield f"{what} is {tuple(found.shape)}, declared is {shape}"
-    elif not found.is_floating_point():
-        yield f"{what} holds {found.dtype}, not floating-point numbers"
+    elif found.dtype != torch.float32:
+        yield f"{what} holds {found.dtype}, not float32 like its input"
 
 
 @rule(
@@ -71,6 +71,8 @@ def _quadrant(subject: Subject) -> Iterator[str]:
     x = inputs["x"].clone().requires_grad_() if module.reads == "reconstruction" else None
     latent = module(x, z)
     yield from misshapen("z", latent.z, ROWS, *subject.case.latent_shape)
+    if apart(latent.z, z) > 0:
+        yield "z is not the encoder's, handed on as it is"
     for name, shape in (("affect", (ROWS, 2)), ("logits", (ROWS, 4)), ("realness", (ROWS,))):
         if getattr(latent, name) is not None:
             yield from misshapen(name, getattr(latent, name), *shape)

@@ -131,5 +131,7 @@ def _head(subject: Subject) -> Iterator[str]:
     steps_changed = [t for t in (0, 1, 3, 4) if differ(before[:, t], after[:, t])]
     if steps_changed:
         yield f"other content at step 2 changes step {steps_changed[0]}"
+    if differ(before, module(x.flip(1)).flip(1)):
+        yield "the same steps in another order are predicted otherwise"
     if apart(before[:, 2], after[:, 2]) == 0:
         yield "the content of a step changes nothing in its prediction"

@@ -22,9 +22,10 @@ def cases() -> list[Case]:
     """A case of each component; `transformer-text` with a tiny model of random weights, or excused where
     transformers is not installed."""
     words: dict[str, Any] = {"raw_shape": (LENGTH,), "windows": windows, "constants": (0.0, 1.0)}
+    said: dict[str, Any] = {"file": subtitles, "blank": silence, "altered": other}
     found = [
-        Case("reader", "transcript", {"window_s": 3.0}, file=subtitles, blank=silence, altered=other),
-        Case("reader", "transcript", {"sentence": True, "lookahead_s": 0.5}, "ahead", file=subtitles),
+        Case("reader", "transcript", {"window_s": 3.0}, **said),
+        Case("reader", "transcript", {"sentence": True, "lookahead_s": 0.5}, "ahead", **said),
         Case("reader", "transcript", {}, "sentences", file=sentences),
         Case("encoder", "hashed-words", {"dim": 6, "buckets": 50}, exports=True, **words),
         Case("degradation", "recognizer-errors", {}, **words),
@@ -59,8 +60,8 @@ def subtitles(folder: Path) -> Source:
 
 
 def other(folder: Path, second: float) -> Source:
-    """The same up to the end of the cue in which `second` lies."""
-    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i <= second else "quite other" for i in range(5)])
+    """Other words in every cue that begins at `second` or later."""
+    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i < second else "quite other" for i in range(5)])
 
 
 def silence(folder: Path) -> Source:

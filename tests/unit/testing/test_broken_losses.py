@@ -54,6 +54,21 @@ class NoMask(Squared):
         return super().forward(prediction, target, torch.ones_like(known), weight)
 
 
+class Unweighted(Squared):
+    """Takes weights and leaves them."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        return super().forward(prediction, target, known)
+
+
+class Overwrites(Squared):
+    """Fills the target where it stands."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        target[~known] = 0.0
+        return super().forward(prediction, target, known, weight)
+
+
 class PerDimension(Squared):
     """A vector."""
 
@@ -111,6 +126,8 @@ LOSSES = [
     (RivalCCC, "degenerate", "a single sample: the value is nan"),
     (LeavesMask, "unknown", "NaN in place of unknown entries changes the value"),
     (NoMask, "unknown", "50 in place of unknown entries changes the value"),
+    (Unweighted, "scalar", "weights from 0 to 2 change nothing"),
+    (Overwrites, "unknown", "it changes the target in place"),
     (PerDimension, "scalar", "it is (2,), not a scalar"),
     (Neighbours, "order", "the same samples in another order cost"),
     (Root, "correlates", "correlates is False, but a batch costs"),

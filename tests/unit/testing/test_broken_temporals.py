@@ -119,6 +119,13 @@ class Dead(Sound):
         self.spare = nn.Linear(3, 3)
 
 
+class Cuts(Sound):
+    """Detaches what it reads: no encoder before it learns."""
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return super().blank(x, valid).detach()
+
+
 class Cancels(Sound):
     """A bias that cancels in a softmax: its gradient is rounding."""
 
@@ -232,6 +239,7 @@ TEMPORALS = [
     (Wider, "shapes", "the output for 5 steps is (4, 5, 6), declared is (4, 5, 7)"),
     (Unlooked, "shapes", "memory is 3, and the trace has no attention"),
     (Dead, "learns", "no answer depends on `spare.weight`, `spare.bias`: nothing is learned"),
+    (Cuts, "learns", "no gradient reaches its input `x`"),
     (Cancels, "learns", "no answer depends on `level`"),
     (Draws, "repeats", "two calls in eval mode differ in `summary`"),
     (InPlace, "repeats", "it changes its input `x` in place"),

@@ -67,6 +67,16 @@ class OtherShape(Plain):
         self.out_shape = (4, 1, 1)
 
 
+class HalfPrecision(Plain):
+    """float16 whatever it reads."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x).half()
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z.float())
+
+
 class TwoFaced(Encoder):
     """`forward` is not `encode`."""
 
@@ -127,6 +137,20 @@ class Fifth(Critic):
         return torch.full((len(affect),), 4)
 
 
+class Rescales(Critic):
+    """Hands on another latent."""
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        return super().forward(x, 2 * z)
+
+
+class Unteachable(Critic):
+    """Judges through numpy: the generator learns nothing from it."""
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return super().judge(torch.from_numpy(x.detach().numpy()))
+
+
 class Silent(Critic):
     """Promises Q and gives none."""
 
@@ -174,6 +198,17 @@ class ByTime(nn.Module):
         return self.layer(x).softmax(1)
 
 
+class Counting(nn.Module):
+    """A head that adds the number of the step: in a stream every step is the first."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + torch.arange(x.shape[1])[:, None]
+
+
 class Undocumented(Layer):
     def forward(self, latent: Latent) -> Tensor:
         return super().forward(latent)
@@ -209,15 +244,19 @@ ROWS = [
     ("encoder", Squeezes, "rows", "row 0 as a batch of its own"),
     ("encoder", Unbounded, "shapes", "the reconstruction leaves -1..1"),
     ("encoder", OtherShape, "shapes", "the latent is (4, 4), declared is (4, 4, 1, 1)"),
+    ("encoder", HalfPrecision, "shapes", "the latent holds torch.float16, not float32 like its input"),
     ("encoder", TwoFaced, "shapes", "`forward` answers otherwise than `encode`"),
     ("encoder", Refuses, "refusal", "it cannot be made: it raised KeyError: 'width'"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant holds torch.float32, not int64"),
     ("quadrant", FloatQuadrant, "shapes", "quadrant carries a gradient"),
     ("quadrant", Fifth, "shapes", "quadrant holds 4; quadrants are 0 to 3"),
+    ("quadrant", Rescales, "shapes", "z is not the encoder's, handed on as it is"),
+    ("quadrant", Unteachable, "learns", "no gradient reaches its input `x`"),
     ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
     ("head", ByTime, "shapes", "other content at step 2 changes step 0"),
+    ("head", Counting, "shapes", "the same steps in another order are predicted otherwise"),
     ("head", Untyped, "signature", "gives in_dim, out_dim by position, it takes in_dim, out_dim, depth"),
     ("head", Untyped, "signature", "width: without a type, a recipe's value cannot be checked"),
     ("head", Stranger, "class", "Stranger does not derive from torch's Module"),
