@@ -49,7 +49,7 @@ class Case:
         picture: `(H, W, 3)` uint8 RGB in which a detector finds a face.
         unused: names of parameters (`fnmatch` patterns) that may stay without a gradient.
         bf16: it runs under bf16 autocast, which recipes may ask for.
-        compiles: `torch.compile` gives the same answers. Slow to check.
+        compiles: `torch.compile` traces it, and the trace gives the same answers. Slow to check.
         exports: `torch.export` gives the same answers. Slow to check.
         lacks: what this machine has not got that the component needs (a model file, say); then only its class
             and signature are checked, and this is shown.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import torch
@@ -50,17 +49,17 @@ def _plain(subject: Subject) -> tuple[_Plain, tuple[Tensor, ...]]:
 @rule(
     "compiles",
     *NETWORKS,
-    says="`torch.compile` gives the same answers.",
+    says="`torch.compile` traces it, and the trace gives the same answers.",
     documented="fusekit.testing.Case, compiles",
     applies=lambda case: case.compiles,
 )
 def _compiles(subject: Subject) -> Iterator[str]:
     module, tensors = _plain(subject)
     torch.compiler.reset()
-    # The default backend wants a C++ compiler; without one, what traces is checked at least.
-    backend = "inductor" if any(map(shutil.which, ("c++", "g++", "clang++", "cl"))) else "aot_eager"
+    # What a component can break is its tracing. Code generation is torch's own business, wants a C++ compiler,
+    # and takes half a minute a part.
     try:
-        found = torch.compile(module, backend=backend)(*tensors)
+        found = torch.compile(module, backend="aot_eager")(*tensors)
     except Exception as error:  # the compiler's own zoo of errors
         yield f"torch.compile fails: {told(error)}"
         return

@@ -103,5 +103,5 @@ def test_dropout_of_the_linear_projector_is_for_training_alone() -> None:
     assert not torch.equal(p(latent), p(latent))
     p.eval()
     torch.testing.assert_close(p(latent), torch.relu(p.body[0](latent.z)))
-    with pytest.raises(RecipeError, match="dropout from 0 to below 1, found 5, 1"):
+    with pytest.raises(RecipeError, match="dropout must be from 0 to below 1, found 1"):
         LinearProjector((6,), "none", dim=5, dropout=1.0)
