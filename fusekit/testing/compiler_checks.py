@@ -56,8 +56,8 @@ def _plain(subject: Subject) -> tuple[_Plain, tuple[Tensor, ...]]:
 def _compiles(subject: Subject) -> Iterator[str]:
     module, tensors = _plain(subject)
     torch.compiler.reset()
-    # What a component can break is its tracing. Code generation is torch's own business, wants a C++ compiler,
-    # and takes half a minute a part.
+    # What a component can break is its tracing. Code generation is torch's own business: it wants a C++
+    # compiler, and half a minute a part.
     try:
         found = torch.compile(module, backend="aot_eager")(*tensors)
     except Exception as error:  # the compiler's own zoo of errors
