@@ -63,7 +63,7 @@ def _root(
 app.command(short_help="Train a recipe; leaves a run directory.")(training.train)
 app.command(short_help="Score a run, with --final on its test subjects.")(training.evaluate)
 app.command(short_help="Train and test many recipes, folds and seeds; tables and figures.")(studies.study)
-app.command(short_help="Predict your own video or sound files.")(prediction.predict)
+app.command(short_help="Predict your own recordings.")(prediction.predict)
 app.command(short_help="Check a recipe; parts, shapes, parameters.")(parts.check)
 app.command("list", short_help="List components that recipes can name.")(parts.list_components)
 app.command("plugins", short_help="List plugins: where from, what they offer, what failed.")(

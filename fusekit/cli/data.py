@@ -100,7 +100,7 @@ class _Target:
 
 def _target(target: str, changes: list[str], registry: Registry) -> _Target:
     """A manifest, a recipe or a corpus, by name."""
-    from fusekit.errors import DataError
+    from fusekit.errors import DataError, RecipeError
     from fusekit.recipe.load import bundled, load
     from fusekit.registry import nearest
 
@@ -119,7 +119,15 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
         )
     from fusekit.build import build_readers  # it brings torch, which manifests and corpora do not need
 
-    recipe = load(target, changes, registry)
+    try:
+        recipe = load(target, changes, registry)
+    except RecipeError as error:
+        if target not in corpora or not changes:
+            raise
+        raise RecipeError(
+            f"{error}\n  ({target} is a recipe and a corpus, and recipes go first: write its corpus's "
+            "arguments as corpus.root=...)"
+        ) from error
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
     readers = {
         recipe.modalities[m].source or m: reader for m, reader in build_readers(recipe, registry).items()

@@ -28,7 +28,7 @@ def _group() -> None:
     """
 
 
-@app.command()
+@app.command(short_help="Write a package that installs, passes the kit and trains.")
 def new(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Of the modality, e.g. skin: the package is fusekit-skin.")
@@ -60,7 +60,7 @@ def new(
     typer.echo("\nThen make reader.py and encoder.py your own.")
 
 
-@app.command()
+@app.command(short_help="Check every component of a plugin against the contracts.")
 def check(
     target: Annotated[
         str,

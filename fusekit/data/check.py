@@ -157,7 +157,7 @@ def _label_notes(clip: Clip, duration_s: float) -> list[Rejected]:
     if clip.labels is None or len(clip.labels.times) < 2:
         return []
     last_s = float(clip.labels.times[-1])
-    if abs(last_s - duration_s) < APART_S:
+    if abs(last_s - duration_s) <= APART_S:
         return []
     side = "before" if last_s < duration_s else "after"
     return [

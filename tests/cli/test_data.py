@@ -135,3 +135,13 @@ def test_rows_left_out_are_told_in_their_order() -> None:
     )
     rejected = json.loads(run("m/manifest.csv", "--json").stdout)["rejected"]
     assert [r["where"].split()[2] for r in rejected] == ["3", "4", "5", "6"]
+
+
+def test_a_name_of_both_a_recipe_and_a_corpus_is_said_to_be_so() -> None:
+    result = run("mosi", "root=elsewhere")
+    assert result.exit_code == 2
+    assert "root: unknown key" in result.stderr
+    assert (
+        "mosi is a recipe and a corpus, and recipes go first: write its corpus's arguments as corpus.root"
+        in (" ".join(result.stderr.split()))
+    )

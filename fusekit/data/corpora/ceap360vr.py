@@ -51,6 +51,7 @@ class CeapCorpus(Corpus):
             all of them; the clip's subject is then its video.
     """
 
+    modalities = MODALITIES
     label_range = (1.0, 9.0)
 
     def __init__(

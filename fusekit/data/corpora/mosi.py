@@ -40,6 +40,8 @@ class MosiCorpus(Corpus):
         root: folder that holds transcripts.csv.
     """
 
+    modalities = MODALITIES
+    dims = (SENTIMENT,)
     label_range = (0.0, 1.0)
 
     def __init__(self, *, root: Path) -> None:
