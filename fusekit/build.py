@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from fusekit.consistency import misfits, stage_faults
 from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
 from fusekit.errors import RecipeError
-from fusekit.fit import misfits, stage_faults
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
 from fusekit.recipe.arguments import anchored, blamed, check_arguments, component_faults, given

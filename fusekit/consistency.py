@@ -1,4 +1,4 @@
-"""What fits together in a recipe, and what does not: combinations that neither types nor ranges tell."""
+"""What goes together in a recipe, and what does not: combinations that neither types nor ranges tell."""
 
 from __future__ import annotations
 
