@@ -84,6 +84,8 @@ def choose(path: Path, names: Sequence[str], leads: int, columns: Sequence[str])
     Raises:
         DataError: there are none, or too few.
     """
+    if not names:
+        raise DataError(f"{path}: there are no signals in it. Copy or export it again.")
     listed = ", ".join(names)
     if columns:
         missing = [c for c in columns if c not in names]

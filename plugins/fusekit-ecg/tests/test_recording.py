@@ -164,6 +164,60 @@ def test_wfdb_is_read_and_its_checksum_held(tmp_path: Path) -> None:
         read_recording(tmp_path / "rec.hea")
 
 
+def test_wfdb_leads_keep_the_rate_they_were_sampled_at(tmp_path: Path) -> None:
+    """Four samples of one signal to one of another per frame, as monitors write them."""
+    import wfdb
+
+    wave, breath = heart(20, 500)[0], np.sin(np.arange(20 * 125) / 9)
+    record = wfdb.Record(
+        record_name="frames", n_sig=2, fs=125, sig_len=2500, samps_per_frame=[4, 1], fmt=["16", "16"],
+        units=["mV", "mV"], adc_gain=[1000.0, 1000.0], baseline=[0, 0], adc_res=[16, 16], adc_zero=[0, 0],
+        block_size=[0, 0], sig_name=["II", "RESP"], file_name=["frames.dat", "frames.dat"], e_p_signal=[wave, breath],
+    )  # fmt: skip
+    record.e_d_signal = record.adc(expanded=True)
+    record.checksum = record.calc_checksum(expanded=True)
+    record.init_value = [int(samples[0]) for samples in record.e_d_signal]
+    record.wrsamp(expanded=True, write_dir=str(tmp_path))
+    found = read_recording(tmp_path / "frames.hea")
+    assert (found.rate, found.names) == (500, ("II",))
+    np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-3)
+    with pytest.raises(DataError, match="different rates"):
+        read_recording(tmp_path / "frames.hea", columns=["II", "RESP"])
+
+
+def test_wfdb_segments_are_joined_each_by_its_own_gain(tmp_path: Path) -> None:
+    import wfdb
+
+    waves = [heart(10, 250, seed=seed)[0] * gain for seed, gain in ((0, 1.0), (1, 0.1))]
+    for name, wave in zip("ab", waves, strict=True):  # the gain follows the largest sample
+        wfdb.wrsamp(
+            name, fs=250, units=["mV"], sig_name=["II"], p_signal=wave[:, None], fmt=["16"],
+            write_dir=str(tmp_path),
+        )  # fmt: skip
+    (tmp_path / "both.hea").write_text("both/2 1 250 5000\na 2500\nb 2500\n")
+    found = read_recording(tmp_path / "both.hea")
+    np.testing.assert_allclose(found.signal[:, 0], np.concatenate(waves), atol=1e-3)
+
+
+def test_signals_without_names_and_files_without_signals(tmp_path: Path) -> None:
+    import edfio
+    import wfdb
+
+    wave, _ = heart(10, 250)
+    wfdb.wrsamp(
+        "one", fs=250, units=["mV"], sig_name=["II"], p_signal=wave[:, None], fmt=["16"],
+        write_dir=str(tmp_path),
+    )  # fmt: skip
+    header = tmp_path / "one.hea"
+    header.write_text(header.read_text().replace(" II", ""))
+    assert read_recording(header).names == ("signal 1",)
+    with pytest.raises(DataError, match="it has no lead II; it has signal 1"):
+        read_recording(header, columns=["II"])
+    edfio.Edf([], annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(tmp_path / "none.edf")
+    with pytest.raises(DataError, match="no signals in it"):
+        read_recording(tmp_path / "none.edf")
+
+
 def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
     import edfio
 
