@@ -64,10 +64,16 @@ def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Reco
 
     try:
         file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
-        continuous = file.is_continuous
+        continuous, there = file.is_continuous, file.num_data_records
         names = [signal.label.strip() for signal in file.signals]
+        with path.open("rb") as raw:  # edfio corrects the header's number of records by what it finds
+            stated = int(raw.read(244)[236:])
     except Exception as fault:  # edfio raises whatever its parsing stumbles over
         raise DataError(f"{path}: cannot be read as EDF ({fault or type(fault).__name__}).") from fault
+    if there < stated:
+        raise DataError(
+            f"{path}: it ends after {there} of the {stated} records that its header says. Copy it again."
+        )
     if not continuous:
         raise DataError(f"{path}: an EDF+D file with gaps in it. Export it as continuous EDF+C or as CSV.")
     chosen = [file.signals[i] for i in choose(path, names, leads, columns)]

@@ -172,7 +172,8 @@ def test_wfdb_leads_keep_the_rate_they_were_sampled_at(tmp_path: Path) -> None:
     record = wfdb.Record(
         record_name="frames", n_sig=2, fs=125, sig_len=2500, samps_per_frame=[4, 1], fmt=["16", "16"],
         units=["mV", "mV"], adc_gain=[1000.0, 1000.0], baseline=[0, 0], adc_res=[16, 16], adc_zero=[0, 0],
-        block_size=[0, 0], sig_name=["II", "RESP"], file_name=["frames.dat", "frames.dat"], e_p_signal=[wave, breath],
+        block_size=[0, 0], sig_name=["II", "RESP"], file_name=["frames.dat", "frames.dat"],
+        e_p_signal=[wave, breath],
     )  # fmt: skip
     record.e_d_signal = record.adc(expanded=True)
     record.checksum = record.calc_checksum(expanded=True)
@@ -233,6 +234,19 @@ def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
     edfio.Edf([eeg, lead, eeg]).write(tmp_path / "three.edf")
     with pytest.raises(DataError, match="2 ECG leads wanted"):
         read_recording(tmp_path / "three.edf", leads=2)
+
+
+def test_an_edf_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    import edfio
+
+    edfio.Edf([edfio.EdfSignal(heart(10, 250)[0], 250, label="ECG")]).write(tmp_path / "whole.edf")
+    content = (tmp_path / "whole.edf").read_bytes()
+    (tmp_path / "cut.edf").write_bytes(content[:-1111])
+    with pytest.raises(DataError, match=r"cut\.edf: it ends after 7 of the 10 records"):
+        read_recording(tmp_path / "cut.edf")
+    open_end = content[:236] + b"-1      " + content[244:]  # how many was not known when it was begun
+    (tmp_path / "open.edf").write_bytes(open_end)
+    assert len(read_recording(tmp_path / "open.edf").signal) == 2500
 
 
 def test_all_formats_agree(tmp_path: Path) -> None:
