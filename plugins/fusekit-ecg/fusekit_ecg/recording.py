@@ -244,7 +244,7 @@ def _interpolated(grid: np.ndarray, times: np.ndarray, column: np.ndarray) -> np
     if not known.any():
         return np.full(len(grid), np.nan)
     values = np.interp(grid, times[known], column[known])
-    nearest = np.clip(np.searchsorted(times, grid), 0, len(times) - 1)
+    nearest = np.searchsorted((times[1:] + times[:-1]) / 2, grid)
     values[~known[nearest]] = np.nan
     return values
 

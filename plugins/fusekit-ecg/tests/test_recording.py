@@ -113,6 +113,15 @@ def test_gaps_and_empty_cells_are_not_recorded(tmp_path: Path) -> None:
     assert np.array_equal(np.flatnonzero(~there[:, 0]), missing)
 
 
+def test_an_empty_cell_blanks_the_nearest_sample_alone(tmp_path: Path) -> None:
+    times = (np.arange(1000) + 0.3 * np.random.default_rng(1).uniform(-1, 1, 1000)) / 100
+    times[0] = 0
+    kept, empty = [i for i in range(1000) if not 700 <= i < 720], {50, 200, 300, 301, 302, 400}
+    rows = "\n".join(f"{times[i]:.6f},{'' if i in empty else 1}" for i in kept)
+    found = read_recording(_text(tmp_path, "time_s,ecg\n" + rows))
+    assert set(np.flatnonzero(np.isnan(found.signal[:, 0]))) == empty | set(range(700, 720))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     rate=st.floats(60, 600),
