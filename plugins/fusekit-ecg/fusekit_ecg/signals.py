@@ -13,6 +13,8 @@ import numpy as np
 
 TAPS = 10
 """The resampler's kernel reaches so many samples of the slower rate to either side."""
+DRIFT = 1e-6
+"""Seconds per second by which a resampled signal may run fast or slow: 7 ms in two hours."""
 
 
 def reach_s(rate: float, other: float) -> float:
@@ -24,11 +26,13 @@ def resample(signal: np.ndarray, rate: float, wanted: int) -> np.ndarray:
     """`(n, leads)` at `rate` samples per second -> `(ceil(n * wanted / rate), leads)` float64 at `wanted`.
 
     Value k belongs to time k / wanted. Polyphase filter of scipy, Kaiser window; beyond both ends the first
-    and the last value go on. The ratio is rounded to a fraction whose error is below a sample in two hours.
+    and the last value go on. The ratio is rounded to a fraction, by `DRIFT` at most.
     """
     from scipy.signal import resample_poly
 
-    ratio = Fraction(wanted / rate).limit_denominator(4000)
+    largest = 4000
+    while abs((ratio := Fraction(wanted / rate).limit_denominator(largest)) * rate / wanted - 1) > DRIFT:
+        largest *= 2  # near a simple fraction, as 128 / 255.97 is, there is no other of small denominator
     if ratio == 1 or not len(signal):
         return np.asarray(signal, np.float64)
     up, down = ratio.numerator, ratio.denominator

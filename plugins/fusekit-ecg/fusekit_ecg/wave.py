@@ -85,7 +85,7 @@ class ECG(Reader):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": 2,
             "leads": self.leads,
             "columns": list(self.columns),
             "rate_hz": self.rate_hz,
