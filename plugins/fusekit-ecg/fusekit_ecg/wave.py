@@ -211,14 +211,17 @@ def _height_over(wave: np.ndarray, rate: int, good: np.ndarray) -> np.ndarray:
     """`(n, leads)`, `(seconds, leads)` bool -> `(leads,)` median of the largest deflections of usable
     seconds; 0 for a lead without any."""
     seconds = len(wave) // rate
-    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, -1).max(axis=1)
+    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, wave.shape[1]).max(axis=1)
     columns = zip(heights.T, good[:seconds].T, strict=True)
     return np.array([np.median(h[g]) if g.any() else 0.0 for h, g in columns])
 
 
 def _cleaned(wave: np.ndarray, rate: int) -> np.ndarray:
-    """`(n, leads)` -> the same, cleaned by NeuroKit2 over the whole recording."""
+    """`(n, leads)` -> the same, cleaned by NeuroKit2 over the whole recording; 0 where that is shorter than a
+    second, which no filter fits and no step counts."""
     import neurokit2
 
+    if len(wave) < rate:
+        return np.zeros_like(wave)
     columns = [np.asarray(neurokit2.ecg_clean(c, sampling_rate=rate), np.float64) for c in wave.T]
     return np.stack(columns, axis=1)
