@@ -11,7 +11,7 @@ from fusekit.errors import RecipeError
 from fusekit_ecg.beats import find_beats
 from fusekit_ecg.quality import usable
 from fusekit_ecg.recording import filled, read_recording
-from fusekit_ecg.signals import baseline_remover, reach_s, resample
+from fusekit_ecg.signals import reach_s, resample, without_baseline
 
 SUFFIXES = (".csv", ".hea", ".dat", ".edf", ".bdf")
 BASELINE_HZ = 0.5
@@ -140,8 +140,7 @@ class ECG(Reader):
         x = wave[np.clip(wanted, 0, len(wave) - 1)].astype(np.float64).transpose(0, 2, 1)
         if self.reference == "window":
             x -= np.median(x, axis=2, keepdims=True)
-            # float64, so that a window is the same to the bit, however many are cut together.
-            x = x @ baseline_remover(self.samples, self.rate, BASELINE_HZ)
+            x = without_baseline(x, self.rate, BASELINE_HZ)
             x *= inside[:, None]
             height = _typical(_heights(x, self.rate), inside.sum(axis=1) // self.rate)
         else:
