@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from racing_makers import kill_one_then_race_two
 
-import fusekit
 from fusekit.data.corpora.demo import DemoCorpus
 from fusekit.data.synthetic import sound_damage, spectra, writing
 from fusekit.data.synthetic.clips import render
@@ -132,25 +127,9 @@ make(DemoSettings(3, 12.0, 5), Path(sys.argv[1]))
 """
 
 
-def start(folder: Path) -> subprocess.Popen:
-    home = Path(fusekit.__file__).parents[1]
-    env = {**os.environ, "PYTHONPATH": str(home)}
-    return subprocess.Popen([sys.executable, "-c", _SCRIPT, str(folder)], env=env, start_new_session=True)
-
-
 def test_a_killed_maker_and_two_at_once_leave_one_whole_corpus(tmp_path):
     folder = tmp_path / "demo-x"
-    victim = start(folder)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("demo-x.making-*/corpus/media/*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert not folder.exists()
-    for maker in [start(folder), start(folder)]:
-        assert maker.wait(timeout=120) == 0
-    assert {p.name for p in tmp_path.iterdir()} - {"demo-x.lock"} == {"demo-x"}
+    kill_one_then_race_two(_SCRIPT, folder, "demo-x.making-*/corpus/media/*")
     assert len(list((folder / "media").iterdir())) == 3
     _, sound, times = decoded(folder / "media" / "s01.mp4")
     assert len(times) == 150

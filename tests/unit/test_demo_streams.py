@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from racing_makers import kill_one_then_race_two
 
-import fusekit
 from fusekit.data.corpora.demo import DemoCorpus
 from fusekit.data.synthetic import clips as synthetic_clips
 from fusekit.data.synthetic import stream_writing, streams, writing
@@ -143,22 +138,7 @@ make_streams(DemoSettings(6, 120.0, 5), Path(sys.argv[1]), "demo-x")
 """
 
 
-def start(folder: Path) -> subprocess.Popen:
-    env = {**os.environ, "PYTHONPATH": str(Path(fusekit.__file__).parents[1])}
-    return subprocess.Popen([sys.executable, "-c", _SCRIPT, str(folder)], env=env, start_new_session=True)
-
-
 def test_a_killed_maker_and_two_at_once_leave_one_whole_folder(tmp_path):
     folder = tmp_path / "demo-x-streams1"
-    victim = start(folder)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.making-*/corpus/ecg/*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert not folder.exists()
-    for maker in [start(folder), start(folder)]:
-        assert maker.wait(timeout=120) == 0
-    assert {p.name for p in tmp_path.iterdir()} - {f"{folder.name}.lock"} == {folder.name}
+    kill_one_then_race_two(_SCRIPT, folder, "*.making-*/corpus/ecg/*")
     assert {len(list((folder / part).iterdir())) for part in ("ecg", "text", "r_peaks", "labels")} == {6}

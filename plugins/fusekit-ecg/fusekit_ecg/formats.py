@@ -18,7 +18,7 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
     by its header alone.
 
     Raises:
-        DataError: header or signal file is missing or damaged; it has no such leads.
+        DataError: header or signal file is missing or damaged; it has no such leads, or they have two rates.
     """
     import wfdb
 
@@ -26,10 +26,12 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
     if not header.is_file():
         raise DataError(f"{path}: a WFDB record needs its header {header.name} beside it. Copy it there.")
     try:
-        names = wfdb.rdheader(str(header.with_suffix(""))).sig_name or []
-        record = wfdb.rdrecord(str(header.with_suffix("")), physical=False)
-        stated, seen = record.checksum, record.calc_checksum()
-        signal = record.dac(return_res=64)
+        place = str(header.with_suffix(""))
+        several = isinstance(wfdb.rdheader(place), wfdb.MultiRecord)
+        # Segments may differ in gain, so only their physical values can be joined.
+        record = wfdb.rdrecord(place, physical=several, smooth_frames=False)
+        stated, seen = record.checksum, [] if several else record.calc_checksum(expanded=True)
+        signals = record.e_p_signal if several else record.dac(expanded=True, return_res=64)
     except FileNotFoundError as fault:
         name = Path(str(fault.filename)).name if fault.filename else "a file of signals"
         raise DataError(
@@ -39,17 +41,17 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
         raise DataError(
             f"{path}: cannot be read as a WFDB record ({fault or type(fault).__name__})."
         ) from fault
-    names = list(record.sig_name or names)
-    for name, said, found in zip(names, stated or [], seen or [], strict=False):
+    names = [name or f"signal {i}" for i, name in enumerate(record.sig_name or [], 1)]
+    for name, said, found in zip(names, stated or [], seen, strict=False):
         if said is not None and (int(said) - int(found)) % 65536:
             raise DataError(
                 f"{path}: the samples of {name} do not have the header's checksum; the record is damaged or "
                 "its files belong to two recordings. Copy it again."
             )
     chosen = choose(path, names, leads, columns)
-    return Recording(
-        np.array(signal[:, chosen], np.float64), float(record.fs), tuple(names[i] for i in chosen)
-    )
+    rate = _one_rate(path, [(names[i], float(record.fs * record.samps_per_frame[i])) for i in chosen])
+    signal = np.stack([np.asarray(signals[i], np.float64) for i in chosen], axis=1)
+    return Recording(signal, rate, tuple(names[i] for i in chosen))
 
 
 def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
@@ -62,21 +64,33 @@ def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Reco
 
     try:
         file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
-        continuous = file.is_continuous
+        continuous, there = file.is_continuous, file.num_data_records
         names = [signal.label.strip() for signal in file.signals]
+        with path.open("rb") as raw:  # edfio corrects the header's number of records by what it finds
+            stated = int(raw.read(244)[236:])
     except Exception as fault:  # edfio raises whatever its parsing stumbles over
         raise DataError(f"{path}: cannot be read as EDF ({fault or type(fault).__name__}).") from fault
+    if there < stated:
+        raise DataError(
+            f"{path}: it ends after {there} of the {stated} records that its header says. Copy it again."
+        )
     if not continuous:
         raise DataError(f"{path}: an EDF+D file with gaps in it. Export it as continuous EDF+C or as CSV.")
     chosen = [file.signals[i] for i in choose(path, names, leads, columns)]
-    rates = sorted({float(signal.sampling_frequency) for signal in chosen})
-    if len(rates) > 1:
-        raise DataError(
-            f"{path}: its leads {', '.join(s.label.strip() for s in chosen)} have different rates "
-            f"({', '.join(f'{r:g}' for r in rates)} per second). Name leads of one rate by `columns`."
-        )
+    rate = _one_rate(path, [(s.label.strip(), float(s.sampling_frequency)) for s in chosen])
     try:
         signal = np.stack([np.asarray(s.data, np.float64) for s in chosen], axis=1)
     except Exception as fault:
         raise DataError(f"{path}: its samples cannot be read ({fault or type(fault).__name__}).") from fault
-    return Recording(signal, rates[0], tuple(s.label.strip() for s in chosen))
+    return Recording(signal, rate, tuple(s.label.strip() for s in chosen))
+
+
+def _one_rate(path: Path, leads: Sequence[tuple[str, float]]) -> float:
+    """Names and rates of the leads -> the rate of all."""
+    rates = sorted({rate for _, rate in leads})
+    if len(rates) > 1:
+        raise DataError(
+            f"{path}: its leads {', '.join(name for name, _ in leads)} have different rates "
+            f"({', '.join(f'{r:g}' for r in rates)} per second). Name leads of one rate by `columns`."
+        )
+    return rates[0]

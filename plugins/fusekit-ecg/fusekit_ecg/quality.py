@@ -89,7 +89,8 @@ def usable(signal: np.ndarray, rate: float, beats: Beats, start_s: float) -> np.
 
 
 def trusted(good: np.ndarray, beats: Beats, start_s: float) -> Beats:
-    """The beats of seconds in which a usable span of ten lies, known once the first such span is over.
+    """The beats of seconds in which a usable span of ten lies, known once the first such span is over. Rows
+    before `FIRST_S` are no judgement and vouch for none.
 
     Args:
         good: `(seconds,)` bool: is one lead usable, as rows of `usable`.
@@ -97,7 +98,7 @@ def trusted(good: np.ndarray, beats: Beats, start_s: float) -> Beats:
     if not len(good):
         return Beats(np.zeros(0), np.zeros(0))
     row = np.arange(len(good))
-    following = np.where(good, row, len(good) + SPAN_S)
+    following = np.where(good & (row + 1 >= FIRST_S), row, len(good) + SPAN_S)
     first = np.minimum.accumulate(following[::-1])[::-1]  # the first good row from each on
     second = np.clip((beats.times - start_s).astype(np.int64), 0, len(good) - 1)
     keep = first[second] < second + SPAN_S

@@ -20,6 +20,9 @@ LEAD_NAMES = frozenset(
 )
 """Of the standard twelve, and of the MIT-BIH and European ST-T databases."""
 LONGEST_START_S = 86400.0
+LONGEST_BREAK_S = 86400.0
+RATES = (50.0, 100_000.0)
+"""Samples per second of anything that may be an ECG."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ def choose(path: Path, names: Sequence[str], leads: int, columns: Sequence[str])
     Raises:
         DataError: there are none, or too few.
     """
+    if not names:
+        raise DataError(f"{path}: there are no signals in it. Copy or export it again.")
     listed = ", ".join(names)
     if columns:
         missing = [c for c in columns if c not in names]
@@ -207,6 +212,13 @@ def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray
     mean = float(steps.mean())
     for _ in range(4):  # gaps pull the mean up, so those found are left out and the mean is taken again
         mean = float(steps[steps <= GAP * mean].mean())
+    _check_rate(path, 1 / mean)
+    longest = int(steps.argmax())
+    if steps[longest] > LONGEST_BREAK_S:
+        raise DataError(
+            f"{path}: after {TIME} {times[longest]:g} comes {times[longest + 1]:g}, more than a day later. "
+            "Correct the time, or cut the file there."
+        )
     mean = _whole(times - start, mean)
     gaps = np.flatnonzero(steps > GAP * mean)
     grid = start + np.arange(round(float(times[-1] - start) / mean) + 1) * mean
@@ -232,7 +244,7 @@ def _interpolated(grid: np.ndarray, times: np.ndarray, column: np.ndarray) -> np
     if not known.any():
         return np.full(len(grid), np.nan)
     values = np.interp(grid, times[known], column[known])
-    nearest = np.clip(np.searchsorted(times, grid), 0, len(times) - 1)
+    nearest = np.searchsorted((times[1:] + times[:-1]) / 2, grid)
     values[~known[nearest]] = np.nan
     return values
 
@@ -240,13 +252,17 @@ def _interpolated(grid: np.ndarray, times: np.ndarray, column: np.ndarray) -> np
 def _usable(path: Path, found: Recording) -> Recording:
     if not len(found.signal):
         raise DataError(f"{path}: there are no samples in it. Copy or export it again.")
-    if not np.isfinite(found.rate) or found.rate < 50:
-        raise DataError(
-            f"{path}: {found.rate:g} samples per second; an ECG needs at least 50. If {TIME} or `rate_hz` is "
-            "in milliseconds, convert it to seconds."
-        )
+    _check_rate(path, found.rate)
     found.signal[~np.isfinite(found.signal)] = np.nan
     return found
+
+
+def _check_rate(path: Path, rate: float) -> None:
+    if not RATES[0] <= rate <= RATES[1]:
+        raise DataError(
+            f"{path}: {rate:g} samples per second; an ECG has from {RATES[0]:g} to {RATES[1]:g}. If "
+            f"{TIME} or `rate_hz` is in milliseconds, convert it to seconds."
+        )
 
 
 def filled(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ import numpy as np
 
 TAPS = 10
 """The resampler's kernel reaches so many samples of the slower rate to either side."""
+DRIFT = 1e-6
+"""Seconds per second by which a resampled signal may run fast or slow: 7 ms in two hours."""
 
 
 def reach_s(rate: float, other: float) -> float:
@@ -24,11 +26,13 @@ def resample(signal: np.ndarray, rate: float, wanted: int) -> np.ndarray:
     """`(n, leads)` at `rate` samples per second -> `(ceil(n * wanted / rate), leads)` float64 at `wanted`.
 
     Value k belongs to time k / wanted. Polyphase filter of scipy, Kaiser window; beyond both ends the first
-    and the last value go on. The ratio is rounded to a fraction whose error is below a sample in two hours.
+    and the last value go on. The ratio is rounded to a fraction, by `DRIFT` at most.
     """
     from scipy.signal import resample_poly
 
-    ratio = Fraction(wanted / rate).limit_denominator(4000)
+    largest = 4000
+    while abs((ratio := Fraction(wanted / rate).limit_denominator(largest)) * rate / wanted - 1) > DRIFT:
+        largest *= 2  # near a simple fraction, as 128 / 255.97 is, there is no other of small denominator
     if ratio == 1 or not len(signal):
         return np.asarray(signal, np.float64)
     up, down = ratio.numerator, ratio.denominator
@@ -63,15 +67,31 @@ def envelope(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return np.stack([np.abs(np.convolve(column, kernel, mode="valid")) for column in padded.T], axis=1)
 
 
-@lru_cache(maxsize=4)
-def baseline_remover(length: int, rate: int, cutoff_hz: float) -> np.ndarray:
-    """`(length, length)` float64 matrix D: `window @ D` is the window without its slow baseline.
+def without_baseline(signal: np.ndarray, rate: int, cutoff_hz: float) -> np.ndarray:
+    """`(..., samples)` float64 -> the same without the slow baseline of each row.
 
     Smoothness priors (Tarvainen, Ranta-aho and Karjalainen, IEEE Trans. Biomed. Eng. 49 (2002), 172-175):
     the baseline is what is both near the signal and of small second difference; the weight is set so that
-    `cutoff_hz` is halved in amplitude. It needs nothing outside the window. D is symmetric.
+    `cutoff_hz` is halved in amplitude. It needs nothing outside the row.
     """
-    weight = (rate / (2 * np.pi * cutoff_hz)) ** 4
-    second = np.diff(np.eye(length), n=2, axis=0)
-    trend = np.linalg.inv(np.eye(length) + weight * second.T @ second)
-    return np.eye(length) - trend
+    from scipy.linalg import cho_solve_banded
+
+    rows = signal.reshape(-1, signal.shape[-1])
+    factor = _smoothness(signal.shape[-1], rate, cutoff_hz)
+    return signal - cho_solve_banded((factor, False), rows.T, check_finite=False).T.reshape(signal.shape)
+
+
+@lru_cache(maxsize=4)
+def _smoothness(length: int, rate: int, cutoff_hz: float) -> np.ndarray:
+    """`(3, length)`: Cholesky factor, upper bands, of 1 + weight * D'D with D the second differences."""
+    from scipy.linalg import cholesky_banded
+
+    kernel = np.array([1.0, -2.0, 1.0])
+    bands = np.zeros((3, length))
+    for apart in range(3):  # D has `length - 2` rows; row i holds the kernel at i, i + 1, i + 2
+        for first in range(3 - apart):
+            last = first + apart
+            bands[2 - apart, last : length - 2 + last] += kernel[first] * kernel[last]
+    bands *= (rate / (2 * np.pi * cutoff_hz)) ** 4
+    bands[2] += 1
+    return cholesky_banded(bands)

@@ -67,7 +67,7 @@ class HeartRateVariability(Reader):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": 2,
             "leads": self.leads,
             "columns": list(self.columns),
             "rate_hz": self.rate_hz,

@@ -11,7 +11,7 @@ from fusekit.errors import RecipeError
 from fusekit_ecg.beats import find_beats
 from fusekit_ecg.quality import usable
 from fusekit_ecg.recording import filled, read_recording
-from fusekit_ecg.signals import baseline_remover, reach_s, resample
+from fusekit_ecg.signals import reach_s, resample, without_baseline
 
 SUFFIXES = (".csv", ".hea", ".dat", ".edf", ".bdf")
 BASELINE_HZ = 0.5
@@ -85,7 +85,7 @@ class ECG(Reader):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "version": 1,
+            "version": 2,
             "leads": self.leads,
             "columns": list(self.columns),
             "rate_hz": self.rate_hz,
@@ -140,8 +140,7 @@ class ECG(Reader):
         x = wave[np.clip(wanted, 0, len(wave) - 1)].astype(np.float64).transpose(0, 2, 1)
         if self.reference == "window":
             x -= np.median(x, axis=2, keepdims=True)
-            # float64, so that a window is the same to the bit, however many are cut together.
-            x = x @ baseline_remover(self.samples, self.rate, BASELINE_HZ)
+            x = without_baseline(x, self.rate, BASELINE_HZ)
             x *= inside[:, None]
             height = _typical(_heights(x, self.rate), inside.sum(axis=1) // self.rate)
         else:
@@ -211,14 +210,17 @@ def _height_over(wave: np.ndarray, rate: int, good: np.ndarray) -> np.ndarray:
     """`(n, leads)`, `(seconds, leads)` bool -> `(leads,)` median of the largest deflections of usable
     seconds; 0 for a lead without any."""
     seconds = len(wave) // rate
-    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, -1).max(axis=1)
+    heights = np.abs(wave[: seconds * rate]).reshape(seconds, rate, wave.shape[1]).max(axis=1)
     columns = zip(heights.T, good[:seconds].T, strict=True)
     return np.array([np.median(h[g]) if g.any() else 0.0 for h, g in columns])
 
 
 def _cleaned(wave: np.ndarray, rate: int) -> np.ndarray:
-    """`(n, leads)` -> the same, cleaned by NeuroKit2 over the whole recording."""
+    """`(n, leads)` -> the same, cleaned by NeuroKit2 over the whole recording; 0 where that is shorter than a
+    second, which no filter fits and no step counts."""
     import neurokit2
 
+    if len(wave) < rate:
+        return np.zeros_like(wave)
     columns = [np.asarray(neurokit2.ecg_clean(c, sampling_rate=rate), np.float64) for c in wave.T]
     return np.stack(columns, axis=1)

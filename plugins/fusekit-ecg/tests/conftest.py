@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ import torch
 
 from fusekit import plugins
 from fusekit.registry import Registry
-
-collect_ignore_glob = [] if find_spec("fusekit_ecg") else ["test_*.py"]  # they need it installed
 
 
 def pytest_configure() -> None:

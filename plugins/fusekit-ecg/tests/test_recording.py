@@ -60,6 +60,10 @@ def test_columns_without_header_need_a_rate_and_a_choice(tmp_path: Path) -> None
         ("time_s,ecg\n0,1\n", {}, "at least two"),
         ("time_s,ecg\n1700000000,1\n1700000000.01,2\n", {}, "begins at 1.7e"),
         ("time_s,ecg\n0,1\n0.1,2\n0.2,3\n", {}, "10 samples per second"),
+        ("time_s,ecg\n0,1\n1e-9,2\n2e-9,3\n", {}, r"1e\+09 samples per second"),
+        ("time_s,ecg\n0,1\n1e-310,2\n", {}, "inf samples per second"),
+        ("ecg\n1\n2\n", {"rate_hz": 1e9}, r"1e\+09 samples per second"),
+        ("time_s,ecg\n0,1\n.01,2\n.02,2\n.03,2\n1e12,3\n", {}, "after time_s 0.03 comes 1e.12"),
         ("time_s,ecg\n0,1\n0.01,2\n", {"rate_hz": 100}, "leave `rate_hz` out"),
         ("time_s,a,b\n0,1,1\n0.01,2,2\n", {}, r"`columns: \[a\]`"),
         ("time_s,ecg\n0,1\n0.01,2\n", {"columns": ["II"]}, "no lead II; it has ecg"),
@@ -107,6 +111,15 @@ def test_gaps_and_empty_cells_are_not_recorded(tmp_path: Path) -> None:
     held, there = filled(found.signal)
     assert (held[300:500] == 299).all()
     assert np.array_equal(np.flatnonzero(~there[:, 0]), missing)
+
+
+def test_an_empty_cell_blanks_the_nearest_sample_alone(tmp_path: Path) -> None:
+    times = (np.arange(1000) + 0.3 * np.random.default_rng(1).uniform(-1, 1, 1000)) / 100
+    times[0] = 0
+    kept, empty = [i for i in range(1000) if not 700 <= i < 720], {50, 200, 300, 301, 302, 400}
+    rows = "\n".join(f"{times[i]:.6f},{'' if i in empty else 1}" for i in kept)
+    found = read_recording(_text(tmp_path, "time_s,ecg\n" + rows))
+    assert set(np.flatnonzero(np.isnan(found.signal[:, 0]))) == empty | set(range(700, 720))
 
 
 @settings(max_examples=40, deadline=None)
@@ -164,6 +177,61 @@ def test_wfdb_is_read_and_its_checksum_held(tmp_path: Path) -> None:
         read_recording(tmp_path / "rec.hea")
 
 
+def test_wfdb_leads_keep_the_rate_they_were_sampled_at(tmp_path: Path) -> None:
+    """Four samples of one signal to one of another per frame, as monitors write them."""
+    import wfdb
+
+    wave, breath = heart(20, 500)[0], np.sin(np.arange(20 * 125) / 9)
+    record = wfdb.Record(
+        record_name="frames", n_sig=2, fs=125, sig_len=2500, samps_per_frame=[4, 1], fmt=["16", "16"],
+        units=["mV", "mV"], adc_gain=[1000.0, 1000.0], baseline=[0, 0], adc_res=[16, 16], adc_zero=[0, 0],
+        block_size=[0, 0], sig_name=["II", "RESP"], file_name=["frames.dat", "frames.dat"],
+        e_p_signal=[wave, breath],
+    )  # fmt: skip
+    record.e_d_signal = record.adc(expanded=True)
+    record.checksum = record.calc_checksum(expanded=True)
+    record.init_value = [int(samples[0]) for samples in record.e_d_signal]
+    record.wrsamp(expanded=True, write_dir=str(tmp_path))
+    found = read_recording(tmp_path / "frames.hea")
+    assert (found.rate, found.names) == (500, ("II",))
+    np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-3)
+    with pytest.raises(DataError, match="different rates"):
+        read_recording(tmp_path / "frames.hea", columns=["II", "RESP"])
+
+
+def test_wfdb_segments_are_joined_each_by_its_own_gain(tmp_path: Path) -> None:
+    import wfdb
+
+    waves = [heart(10, 250, seed=seed)[0] * gain for seed, gain in ((0, 1.0), (1, 0.1))]
+    for name, wave in zip("ab", waves, strict=True):  # the gain follows the largest sample
+        wfdb.wrsamp(
+            name, fs=250, units=["mV"], sig_name=["II"], p_signal=wave[:, None], fmt=["16"],
+            write_dir=str(tmp_path),
+        )  # fmt: skip
+    (tmp_path / "both.hea").write_text("both/2 1 250 5000\na 2500\nb 2500\n")
+    found = read_recording(tmp_path / "both.hea")
+    np.testing.assert_allclose(found.signal[:, 0], np.concatenate(waves), atol=1e-3)
+
+
+def test_signals_without_names_and_files_without_signals(tmp_path: Path) -> None:
+    import edfio
+    import wfdb
+
+    wave, _ = heart(10, 250)
+    wfdb.wrsamp(
+        "one", fs=250, units=["mV"], sig_name=["II"], p_signal=wave[:, None], fmt=["16"],
+        write_dir=str(tmp_path),
+    )  # fmt: skip
+    header = tmp_path / "one.hea"
+    header.write_text(header.read_text().replace(" II", ""))
+    assert read_recording(header).names == ("signal 1",)
+    with pytest.raises(DataError, match="it has no lead II; it has signal 1"):
+        read_recording(header, columns=["II"])
+    edfio.Edf([], annotations=[edfio.EdfAnnotation(0, 1, "x")]).write(tmp_path / "none.edf")
+    with pytest.raises(DataError, match="no signals in it"):
+        read_recording(tmp_path / "none.edf")
+
+
 def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
     import edfio
 
@@ -179,6 +247,19 @@ def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
     edfio.Edf([eeg, lead, eeg]).write(tmp_path / "three.edf")
     with pytest.raises(DataError, match="2 ECG leads wanted"):
         read_recording(tmp_path / "three.edf", leads=2)
+
+
+def test_an_edf_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    import edfio
+
+    edfio.Edf([edfio.EdfSignal(heart(10, 250)[0], 250, label="ECG")]).write(tmp_path / "whole.edf")
+    content = (tmp_path / "whole.edf").read_bytes()
+    (tmp_path / "cut.edf").write_bytes(content[:-1111])
+    with pytest.raises(DataError, match=r"cut\.edf: it ends after 7 of the 10 records"):
+        read_recording(tmp_path / "cut.edf")
+    open_end = content[:236] + b"-1      " + content[244:]  # how many was not known when it was begun
+    (tmp_path / "open.edf").write_bytes(open_end)
+    assert len(read_recording(tmp_path / "open.edf").signal) == 2500
 
 
 def test_all_formats_agree(tmp_path: Path) -> None:

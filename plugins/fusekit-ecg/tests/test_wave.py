@@ -90,6 +90,18 @@ def test_presence_follows_what_was_recorded(tmp_path: Path, reference: str) -> N
     assert not reader.present(hiss, np.arange(6.0, 30.0)).any()
 
 
+@pytest.mark.parametrize("reference", ["window", "file"])
+@pytest.mark.parametrize("samples", [1, 5, 30, 100, 300])
+def test_a_recording_of_a_moment_is_absent(tmp_path: Path, samples: int, reference: str) -> None:
+    moment = "\n".join(f"{value:.3f}" for value in heart(2, 250)[0][:samples])
+    (tmp_path / "moment.csv").write_text("ecg\n" + moment)
+    reader = ECG(reference=reference, rate_hz=250)
+    stream = reader.prepare(Source(tmp_path / "moment.csv"))
+    times = np.arange(0, 2, 0.1)
+    assert not reader.present(stream, times).any()
+    assert not reader.windows(stream, times).any()
+
+
 def test_a_recording_that_begins_late_is_absent_until_then(tmp_path: Path) -> None:
     wave, _ = heart(20, 250)
     rows = "\n".join(f"{10 + i / 250:.3f},{v:.4f}" for i, v in enumerate(wave))
