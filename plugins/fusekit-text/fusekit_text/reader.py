@@ -16,7 +16,7 @@ from fusekit_text.tables import read_csv, read_lines
 from fusekit_text.textgrid import read_textgrid
 from fusekit_text.tokens import FolderTokens, HashedWords, Tokens, TokenShape, folder_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file becomes other numbers."""
 BAG = 512
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a word's end at 0.3 s, and that is heard

@@ -138,6 +138,32 @@ def test_webvtt_and_the_times_of_its_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n"), LONG.encode("utf-16")])
+def test_a_line_of_spaces_does_not_end_a_webvtt_cue(tmp_path: Path) -> None:
+    youtube = (
+        "WEBVTT\nKind: captions\nLanguage: en\n\n"
+        "00:00:00.160 --> 00:00:02.389 align:start position:0%\n \nhello<00:00:00.480><c> everyone</c>\n\n"
+        "00:00:02.389 --> 00:00:03.000 align:start position:0%\nwell\n \n\n"
+    )
+    assert told(read(tmp_path, "a.vtt", youtube)) == [
+        ("hello", 0.16, 0.48),
+        ("everyone", 0.48, 2.389),
+        ("well", 2.389, 3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "before", ["NOTE 5\n", "STYLE\n", "REGION of interest\n", "NOTE a\nb\n", "NOTE a --> b\n\n"]
+)
+def test_times_make_a_webvtt_cue_whatever_stands_before_them(tmp_path: Path, before: str) -> None:
+    text = f"WEBVTT\n\n{before}00:01.000 --> 00:02.000\nhello\n"
+    assert told(read(tmp_path, "a.vtt", text)) == [("hello", 1.0, 2.0)]
+
+
+def test_a_break_parts_words_and_other_tags_do_not(tmp_path: Path) -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\nhe<i>ll</i>o<br>there<BR />you\n"
+    assert told(read(tmp_path, "a.srt", text)) == [("hello there you", 1.0, 2.0)]
+
+
 def test_textgrid(tmp_path: Path, text: str | bytes) -> None:
     transcript = read(tmp_path, "a.TextGrid", text, tier="words")
     assert told(transcript) == [('say "ah" 3', 1.0, 2.25)]
