@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,11 @@ def test_textgrid(tmp_path: Path, text: str | bytes) -> None:
     assert cues.duration(transcript) == 6.5
 
 
+def test_the_short_form_as_old_praats_write_it(tmp_path: Path) -> None:
+    old = SHORT.replace('"ooTextFile"', '"ooTextFile short"').replace("Object class = ", "")
+    assert told(read(tmp_path, "a.TextGrid", old)) == [('say "ah" 3', 1.0, 2.25)]
+
+
 def test_the_tier_of_a_textgrid_is_chosen_by_name(tmp_path: Path) -> None:
     assert told(read(tmp_path, "a.textgrid", SHORT)) == [('say "ah" 3', 1.0, 2.25)]
     assert told(read(tmp_path, "b.textgrid", LONG, tier="phones")) == [("a", 0.0, 6.5)]
@@ -255,7 +261,8 @@ def test_cues_out_of_order_and_overlapping_are_read_by_their_beginning() -> None
             SHORT.replace('"IntervalTier"', "7"),
             "line 8: a tier's class should stand here, found",
         ),
-        ("a.textgrid", "ooBinaryFile\x08TextGrid", "in binary form"),
+        ("a.textgrid", b"ooBinaryFile\x08TextGrid" + struct.pack(">dd", 0.0, 6.5), "in binary form"),
+        ("a.textgrid", b"ooBinaryFile\x08TextGrid" + struct.pack(">dd", 0.1, 6.7), "in binary form"),
         ("a.textgrid", "hello", "the TextGrid ends where ooTextFile should follow"),
         ("a.csv", "start_s,end_s,text\n1,2,a\n3,2,b\n", "line 3: the end, 2 s, lies before the start, 3 s"),
         ("a.csv", "start_s,end_s,text\n-1,2,a\n", "line 2: the times -1 to 2 must be seconds"),
