@@ -138,7 +138,6 @@ def test_webvtt_and_the_times_of_its_words(tmp_path: Path) -> None:
     assert begins == [2.5, 3600.5]
 
 
-@pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n"), LONG.encode("utf-16")])
 def test_a_line_of_spaces_does_not_end_a_webvtt_cue(tmp_path: Path) -> None:
     youtube = (
         "WEBVTT\nKind: captions\nLanguage: en\n\n"
@@ -165,6 +164,7 @@ def test_a_break_parts_words_and_other_tags_do_not(tmp_path: Path) -> None:
     assert told(read(tmp_path, "a.srt", text)) == [("hello there you", 1.0, 2.0)]
 
 
+@pytest.mark.parametrize("text", [LONG, SHORT, LONG.replace("\n", "\r\n"), LONG.encode("utf-16")])
 def test_textgrid(tmp_path: Path, text: str | bytes) -> None:
     transcript = read(tmp_path, "a.TextGrid", text, tier="words")
     assert told(transcript) == [('say "ah" 3', 1.0, 2.25)]
@@ -202,6 +202,15 @@ def test_plain_sentences_stand_at_one_step_each(tmp_path: Path) -> None:
     words, begins = cues.words(transcript)
     assert [(w.text, w.end_s) for w in words] == [("One", 0), ("two.", 0), ("Three.", 2)]
     assert begins == [0, 1, 2]
+    assert cues.duration(transcript) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ['text\nOne.\n""\nTwo.\n', "text\nOne.\n\nTwo.\n\n", "id,text\n1,One.\n,\n3,Two.\n,\n"]
+)
+def test_an_empty_row_among_plain_sentences_keeps_its_step(tmp_path: Path, text: str) -> None:
+    transcript = read(tmp_path, "a.csv", text)
+    assert told(transcript) == [("One.", 0.0, 1.0), ("Two.", 2.0, 3.0)]
     assert cues.duration(transcript) == 3
 
 
