@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
 import sys
 from pathlib import Path
@@ -219,3 +221,17 @@ def test_half_of_the_rows_stay_as_they_are() -> None:
     assert torch.equal(RecognizerErrors(rate=0.0)(x, rngs(600)), x)
     with pytest.raises(RecipeError, match="rate must be from 0 to 1, found 2"):
         RecognizerErrors(rate=2.0)
+def test_a_shape_keeps_what_it_says_through_copies(folder: Path) -> None:
+    shape = TranscriptReader(folder=folder, length=7).raw_shape
+    assert shape.tokens.startswith("tokenizer ")
+    reader = TranscriptReader(folder=folder, length=7)
+    for other in (
+        copy.copy(shape),
+        copy.deepcopy(shape),
+        pickle.loads(pickle.dumps(shape)),
+        pickle.loads(pickle.dumps(reader)).raw_shape,
+    ):
+        assert type(other) is TokenShape
+        assert (other, other.tokens, other.folder) == ((7,), shape.tokens, folder)
+
+
