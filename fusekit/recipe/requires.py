@@ -19,7 +19,9 @@ def same(name: str) -> str:
 def wanted(root: Node) -> list[tuple[str, str]]:
     """(distribution, place) of every entry of `requires` in a recipe that may have other faults."""
     node = root.value.get("requires")
-    entries = [child for _, child in node.children()] if node is not None else []
+    if node is None or not isinstance(node.value, list):
+        return []
+    entries = [child for _, child in node.children()]
     return [(child.value, child.where) for child in entries if isinstance(child.value, str)]
 
 

@@ -104,8 +104,8 @@ def check_seen(recipe: Recipe, data: Data) -> None:
         apart = any(s.apart and s.trains(m) for s in recipe.stages)
         for part in ("train", "validation") if apart else ("train",):
             if not any((s.present[:, column] & s.known.any(axis=1)).any() for s in data.steps[part]):
-                how = "no file, no face found, or digital silence"
                 raise RunError(
-                    f"modality {m} is present at no labelled step of the {part} clips ({how}). See what its "
-                    f"reader finds, give other files, or leave modalities.{m} out of the recipe."
+                    f"modality {m} is present at no labelled step of the {part} clips: there is no file, or "
+                    f"{data.readers[m].absence}. See what its reader finds, give other files, or leave "
+                    f"modalities.{m} out of the recipe."
                 )

@@ -154,6 +154,12 @@ def test_a_requirement_is_a_name(name: str) -> None:
     assert "is no name of a distribution, as in requires: [fusekit-ecg]" in said
 
 
+def test_what_is_no_list_is_one_fault() -> None:
+    said = fault("demo", "requires={a: b}")
+    assert said.startswith("demo has 1 fault:")
+    assert "requires: expected list of string, found a mapping" in said
+
+
 def test_a_run_names_the_package_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = RECIPE.replace("requires: [fusekit-pulse]\n", "")
     Path("run").mkdir()

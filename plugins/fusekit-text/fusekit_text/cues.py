@@ -134,6 +134,8 @@ def decoded(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not data:
         raise DataError(f"{path}: the file is empty (zero bytes)")
+    if data.startswith(b"ooBinaryFile"):
+        raise DataError(f"{path}: this TextGrid is in binary form; save it as a text file in Praat.")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")

@@ -16,14 +16,14 @@ from fusekit_text.tables import read_csv, read_lines
 from fusekit_text.textgrid import read_textgrid
 from fusekit_text.tokens import FolderTokens, HashedWords, Tokens, TokenShape, folder_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file becomes other numbers."""
 BAG = 512
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a word's end at 0.3 s, and that is heard
 
 
 class TranscriptReader(Reader):
-    """Words with times -> `(length,)` float32 numbers of words per step, newest last, then 0.
+    """Words with times -> `(length,)` float32 numbers of words per step, in reading order, then 0.
 
     Files: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, CSV `start_s,end_s,text`; and plain sentences, a .txt
     with one a line or a CSV with `text` alone: sentence k stands at step k. UTF-8 or UTF-16.
@@ -129,7 +129,8 @@ class TranscriptReader(Reader):
         """`(T,)` seconds -> `(T, length)` float32 numbers, 0 behind them."""
         found = np.zeros((len(times), self.length), np.float32)
         for window, rows in zip(found, self._rows(stream, times), strict=True):
-            newest = rows[-self.length :]
+            # The last in time: where cues overlap these are not the last in reading order.
+            newest = np.sort(rows[np.argsort(stream["end_s"][rows], kind="stable")[-self.length :]])
             window[: len(newest)] = stream["number"][newest]
         return found
 

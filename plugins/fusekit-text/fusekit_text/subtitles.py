@@ -11,6 +11,7 @@ from fusekit_text.cues import Cue, Transcript, checked
 
 _ARROW = "-->"
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})", re.ASCII)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # between two words, unlike other tags
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <c.loud>, {\an8}; "a < b" is none
 _MOMENT = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{1,2}\.\d{1,3})>", re.ASCII)  # WebVTT: a word's own time
 _ASIDE = ("NOTE", "STYLE", "REGION")
@@ -48,8 +49,9 @@ def _cues(path: Path, lines: list[str], first: int, *, web: bool = False) -> lis
         if not lines[at].strip():
             at += 1
             continue
-        if web and lines[at].split()[0] in _ASIDE:
-            while at < len(lines) and lines[at].strip():
+        if web and lines[at].split()[0] in _ASIDE and _ARROW not in "".join(lines[at + 1 : at + 2]):
+            at += 1  # with times behind it, it is a cue's name; times further down begin a cue, too
+            while at < len(lines) and lines[at] and _ARROW not in lines[at]:
                 at += 1
             continue
         if _ARROW not in lines[at]:
@@ -64,7 +66,8 @@ def _cues(path: Path, lines: list[str], first: int, *, web: bool = False) -> lis
         start_s, end_s = _times(path, at + 1, lines[at])
         found += 1
         begin = at = at + 1
-        while at < len(lines) and lines[at].strip() and _ARROW not in lines[at]:
+        # What ends a WebVTT cue is an empty line: one of spaces alone, as YouTube writes them, is of the cue.
+        while at < len(lines) and (lines[at] if web else lines[at].strip()) and _ARROW not in lines[at]:
             at += 1
         end = at
         if at < len(lines) and _ARROW in lines[at] and end > begin and lines[end - 1].strip().isdigit():
@@ -118,4 +121,4 @@ def _pieces(path: Path, line: int, said: str, start_s: float, end_s: float, grou
 
 
 def _plain(text: str) -> str:
-    return " ".join(html.unescape(_TAG.sub("", text)).split())
+    return " ".join(html.unescape(_TAG.sub("", _BREAK.sub(" ", text))).split())

@@ -14,7 +14,8 @@ _TIMES = ("start_s", "end_s")
 
 def read_csv(path: Path, text: str, sentence_hz: float) -> Transcript:
     """`start_s,end_s,text`: a cue a row (also `word` for `text`; rows with the same word in `sentence`, one
-    after another, are one sentence). Without times: a sentence a row, row k at step k.
+    after another, are one sentence). Without times: a sentence a row, row k at step k, an empty one as in
+    `read_lines`.
 
     Raises:
         DataError: no such columns, or a row that does not fit them.
@@ -27,9 +28,11 @@ def read_csv(path: Path, text: str, sentence_hz: float) -> Transcript:
             f"text alone; found {', '.join(header)}"
         )
     if not set(_TIMES) <= set(header):
-        return plain([row[header.index(said)] for _, row in rows], sentence_hz)
+        return plain([row[header.index(said)] if row else "" for _, row in rows], sentence_hz)
     cues = []
     for line, row in rows:
+        if not row:
+            continue
         cells = dict(zip(header, row, strict=True))
         times = checked(path, line, *(_number(path, line, name, cells[name]) for name in _TIMES))
         cues.append(Cue(" ".join(cells[said].split()), *times, cells.get("sentence") or None))
@@ -58,13 +61,16 @@ def plain(sentences: list[str], sentence_hz: float) -> Transcript:
 
 
 def _table(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header, and (line, cells) of each row below it; no cells where all are empty. The last is full."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        rows = [(reader.line_num, row if any(map(str.strip, row)) else []) for row in reader]
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: this is not CSV ({error})") from error
-    if not rows:
+    full = [i for i, (_, row) in enumerate(rows) if row]
+    if not full:
         raise DataError(f"{path}: there is no header row")
+    rows = rows[full[0] : full[-1] + 1]
     header = [name.strip() for name in rows.pop(0)[1]]
     for name in header:
         if header.count(name) > 1:
@@ -72,7 +78,7 @@ def _table(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]
     if not rows:
         raise DataError(f"{path}: there is no row below the header")
     for line, row in rows:
-        if len(row) != len(header):
+        if row and len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} cells, the header has {len(header)}")
     return header, rows
 

@@ -73,9 +73,9 @@ def read_textgrid(path: Path, text: str, tier: str | None) -> Transcript:
         DataError: this is no TextGrid in text form, it is cut off, or the tier is not there.
     """
     parts = _Parts(path, text)
-    if text.startswith("ooBinaryFile"):
-        raise DataError(f"{path}: this TextGrid is in binary form; save it as a text file in Praat.")
-    if parts.next("string", "ooTextFile") != "ooTextFile" or parts.next("string", "TextGrid") != "TextGrid":
+    kind = parts.next("string", "ooTextFile")
+    # "short": so Praats of long ago named the short form, which tells itself apart anyway.
+    if kind not in ("ooTextFile", "ooTextFile short") or parts.next("string", "TextGrid") != "TextGrid":
         raise DataError(f"{path}: this is no TextGrid: it should begin with ooTextFile and TextGrid.")
     parts.number("the start")
     lasts = parts.number("the end")

@@ -77,6 +77,11 @@ class TransformerText(Encoder):
 
     def _fits(self, numbers: int, length: int) -> None:
         config: Any = self.net.config
+        if not (hasattr(config, "vocab_size") and hasattr(config, "hidden_size")):
+            raise RecipeError(
+                f"folder: a model of type {config.model_type} is no transformer of text alone; save its text "
+                "model in a folder of its own"
+            )
         if numbers > config.vocab_size:
             raise RecipeError(
                 f"folder: its tokenizer knows {numbers} tokens, its model {config.vocab_size}: they do not "
@@ -131,24 +136,41 @@ def _agree(found: Path | None, tokens: str) -> None:
 
 
 def _load(transformers: Any, folder: Path) -> nn.Module:
+    own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # True would run its code
+    lacking: Any = ()
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, **own)
         if torch.empty(0).device.type == "meta":  # the builder checks shapes: nothing is read
-            net = transformers.AutoModel.from_config(config)
+            net = transformers.AutoModel.from_config(config, trust_remote_code=False)
         else:
-            net = transformers.AutoModel.from_pretrained(
-                folder, config=config, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            net, told = transformers.AutoModel.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **own,
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            lacking = told["missing_keys"]
+    except Exception as error:  # each kind of file has exceptions of its own, bare ones too
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise RecipeError(
             f"folder: '{folder}' holds no model that transformers can read (config.json, weights in "
             f"safetensors): {reason}."
         ) from error
-    if config.is_encoder_decoder:
+    # Weights that the file has not, transformers draws at random.
+    drawn = {id(p): name for name, p in net.named_parameters() if name in lacking}
+    # Of two halves the first; T5's, saved alone, no longer says that it is one.
+    if config.is_encoder_decoder or (hasattr(net, "encoder") and hasattr(net, "decoder")):
         net = net.get_encoder()
     if getattr(net, "pooler", None) is not None:
         net.pooler = None  # it reads the first token for another task: unused here, it would never learn
+    gone = [drawn[id(p)] for p in net.parameters() if id(p) in drawn]
+    if gone:
+        raise RecipeError(
+            f"folder: the weights in '{folder}' are not all of its model's: {len(gone)} are missing, as "
+            f"{gone[0]}."
+        )
     # Positions and the like, which transformers makes anew with each model: a run is opened from its weights
     # alone, so they belong to these.
     for module in net.modules():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
+import shutil
 import sys
 from pathlib import Path
 
@@ -149,6 +152,67 @@ def test_reader_and_encoder_agree_or_say_so(folder: Path, tmp_path: Path) -> Non
     assert torch.equal(opened.to("cpu").encode(x), made.encode(x))
 
 
+def _spoilt(folder: Path, place: Path, **config: object) -> Path:
+    """A copy of a model's folder, other things said in its config.json."""
+    shutil.copytree(folder, place)
+    said = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(said | config))
+    return place
+
+
+def test_a_folder_that_holds_something_else_is_refused(folder: Path, tmp_path: Path) -> None:
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    from fusekit_text.transformer import TransformerText
+
+    cut = _spoilt(folder, tmp_path / "cut")
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    odd = _spoilt(folder, tmp_path / "odd", hidden_size="wide")
+    for place in (cut, odd):
+        with pytest.raises(RecipeError, match="holds no model that transformers can read"):
+            TransformerText((12,), folder=place)
+    # What is missing would be drawn at random.
+    part = _spoilt(folder, tmp_path / "part")
+    kept = {n: t for n, t in load_file(part / "model.safetensors").items() if "layer.1" not in n}
+    save_file(kept, part / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        RecipeError, match=r"are not all of its model's: 16 are missing, as encoder\.layer\.1"
+    ):
+        TransformerText((12,), folder=part)
+    picture = _spoilt(folder, tmp_path / "picture")
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    net = transformers.ViTModel(transformers.ViTConfig(**small, image_size=8, patch_size=4))
+    net.save_pretrained(picture)
+    with pytest.raises(RecipeError, match="a model of type vit is no transformer of text alone"):
+        TransformerText((12,), folder=picture)
+
+
+def test_a_pooler_or_a_decoder_that_is_not_saved_is_not_missed(folder: Path, tmp_path: Path) -> None:
+    import transformers
+
+    from fusekit_text.transformer import TransformerText
+
+    TransformerText((12,), folder=folder)  # saved without its pooler
+    place = _spoilt(folder, tmp_path / "t5")
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_heads": 2, "vocab_size": 40}
+    transformers.T5EncoderModel(transformers.T5Config(**sizes)).save_pretrained(place)
+    assert TransformerText((12,), folder=place).encode(some()).shape == (5, 16)
+
+
+def test_the_code_of_a_folder_is_neither_run_nor_asked_about(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusekit_text.transformer import TransformerText
+
+    place = _spoilt(folder, tmp_path / "own", model_type="own", auto_map={"AutoConfig": "own.Config"})
+    (place / "own.py").write_text("raise SystemExit('run')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks whether to run the code"))
+    with pytest.raises(RecipeError, match="holds no model that transformers can read"):
+        TransformerText((12,), folder=place)
+
+
 def test_a_model_that_is_not_here_is_not_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -179,6 +243,20 @@ def test_a_shape_that_says_whose_numbers_it_holds_is_a_tuple() -> None:
     assert shape == (7,)
     assert hash(shape) == hash((7,))
     assert (*shape, 1) == (7, 1)
+
+
+def test_a_shape_keeps_what_it_says_through_copies(folder: Path) -> None:
+    shape = TranscriptReader(folder=folder, length=7).raw_shape
+    assert shape.tokens.startswith("tokenizer ")
+    reader = TranscriptReader(folder=folder, length=7)
+    for other in (
+        copy.copy(shape),
+        copy.deepcopy(shape),
+        pickle.loads(pickle.dumps(shape)),
+        pickle.loads(pickle.dumps(reader)).raw_shape,
+    ):
+        assert type(other) is TokenShape
+        assert (other, other.tokens, other.folder) == ((7,), shape.tokens, folder)
 
 
 # ---------------------------------------------------------------- damage

@@ -88,6 +88,12 @@ def test_of_too_many_words_the_newest_stay(tmp_path: Path) -> None:
     assert heard(tmp_path, [6.0], text) == ["is well my friend"]
 
 
+def test_of_overlapping_cues_the_newest_words_stay_in_reading_order(tmp_path: Path) -> None:
+    text = "start_s,end_s,text\n0,6,all is well my friend\n1,2,not\n1,2,bad\n"
+    # "all" ends at 1.09 s, "is" at 1.91, "not" and "bad" at 2, "well" at 3.27, "my" at 4.09.
+    assert heard(tmp_path, [2.0, 3.3, 4.1], text) == ["all is not bad", "is well not bad", "well my not bad"]
+
+
 def test_hashed_words_forget_case_and_marks_but_not_feelings() -> None:
     tokens = HashedWords()
     assert tokens.numbers("“Don’t!”", first=True) == tokens.numbers("don't", first=True) + tokens.numbers(

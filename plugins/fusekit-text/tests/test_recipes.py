@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +61,50 @@ def test_a_recipe_names_the_model_once(
     with pytest.raises(RecipeError) as caught:
         build.check(load("emobank.yaml", ["modalities.text.reader.folder=null"]), registry)
     assert "modalities.text.encoder: encoder transformer-text: the reader hashes words" in str(caught.value)
+
+
+def test_a_run_opened_again_finds_the_readers_tokenizer(tmp_path: Path) -> None:
+    """The encoder is made anew from what the reader's shape says, and its weights are the run's."""
+    pytest.importorskip("transformers")
+    shutil.copytree(cases.tiny_model(), tmp_path / "model")
+    table = ["clip,subject,split,labels,text"]
+    for i, split in enumerate(["train", "train", "validation"]):
+        lines = [" ".join(cases.WORDS[i + k : i + k + 3]) for k in range(8)]
+        (tmp_path / f"s{i}.txt").write_text("\n".join(lines) + "\n")
+        labels = [f"{k},{(7 * k + i) % 5 / 4},{(3 * k + i) % 5 / 4}\n" for k in range(8)]
+        (tmp_path / f"s{i}.csv").write_text("time_s,valence,arousal\n" + "".join(labels))
+        table.append(f"s{i},p{i},{split},s{i}.csv,s{i}.txt")
+    (tmp_path / "manifest.csv").write_text("\n".join(table) + "\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "corpus: {name: manifest, path: manifest.csv}\n"
+        "target: {dims: [valence, arousal], step_hz: 1}\n"
+        "modalities:\n"
+        "  text:\n"
+        "    reader:    {name: transcript, folder: model, length: 12}\n"
+        "    encoder:   {name: transformer-text}\n"
+        "    projector: {name: linear, dim: 8}\n"
+        "stages:\n"
+        "  - {name: words, objective: supervised, epochs: 1, batch_size: 4, freeze: [encoder, quadrant]}\n"
+    )
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        more = {
+            "FUSEKIT_CACHE": str(tmp_path / "cache"),
+            "FUSEKIT_PLUGINS": "",
+            "PYTHONPATH": ":".join(sys.path),
+        }
+        command = [sys.executable, "-m", "fusekit", *words, "--plugin", str(PLUGIN)]
+        return subprocess.run(command, cwd=tmp_path, env=os.environ | more, capture_output=True, text=True)
+
+    trained = run("train", "recipe.yaml", "--run", "run")
+    assert trained.returncode == 0, trained.stderr
+    predicted = run("predict", "run", "s2.txt", "--out", "found.csv")
+    assert predicted.returncode == 0, predicted.stderr
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 9
+    (tmp_path / "model").rename(tmp_path / "elsewhere")
+    gone = run("predict", "run", "s2.txt")
+    assert gone.returncode == 2
+    assert f"folder: '{tmp_path / 'model'}' is no folder." in gone.stderr
 
 
 def test_emobank_becomes_files_that_fusekit_reads(emobank: Path, tmp_path: Path) -> None:
