@@ -182,7 +182,7 @@ def _lookahead(subject: Subject) -> Iterator[str]:
         yield f"the case's recording is too short for a lookahead of {reader.lookahead_s:.2f} s"
         return
     a, b = reader.windows(stream, times), reader.windows(other, times)
-    allowed = 1.0 if a.dtype == np.uint8 else 1e-4 * max(1.0, float(np.abs(a).max()))
+    allowed = 1.0 if a.dtype == np.uint8 else 1e-4 * float(np.abs(a).max())  # rounding, in any unit
     for i, t in enumerate(times):
         if apart(a[i], b[i]) > allowed:
             ahead = second - t

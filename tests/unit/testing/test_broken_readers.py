@@ -76,6 +76,13 @@ class Ahead(Numbers):
         return super().rows(stream, times) + 2
 
 
+class AheadInVolts(Ahead):
+    """The same in numbers as small as volts of skin are."""
+
+    def cleaned(self, values: np.ndarray) -> np.ndarray:
+        return values * 1e-6
+
+
 class Standardised(Numbers):
     """Scales by the whole file: what comes later changes what was before."""
 
@@ -215,6 +222,7 @@ class Unsendable(Numbers):
 
 READERS = [
     (Ahead, "lookahead", "it looks at least 0."),
+    (AheadInVolts, "lookahead", "it looks at least 0."),
     (Standardised, "lookahead", "other content from 2.40 s on changes the window at 0.00 s"),
     (Divides, "blank", "windows that are not finite"),
     (NaNAfter, "windows", "the window at 4.00 s is not finite"),
