@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,6 +73,14 @@ def test_a_file_that_the_tutorials_reader_cannot_use_is_said_in_one_line(
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=rf"a\.csv: .*{says}$"):
         reader.prepare(Source(tmp_path / "a.csv"))
+
+
+def test_a_level_beyond_float32_gives_finite_windows(tmp_path: Path) -> None:
+    registry, _ = plugins.load([EDA / "eda.py"])
+    reader = registry.load(registry.get("reader", "eda"))()
+    (tmp_path / "a.csv").write_text("time_s,microsiemens\n0,1\n1,1e300\n")
+    stream = reader.prepare(Source(tmp_path / "a.csv"))
+    assert np.isfinite(reader.windows(stream, np.array([0.0, 1.0]))).all()
 
 
 def test_the_tutorials_modality_trains_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

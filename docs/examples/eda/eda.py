@@ -53,7 +53,7 @@ class SkinConductance(Reader):
         times, level = times[known], level[known]
         if len(times) < 2 or times[0] < 0 or (np.diff(times) <= 0).any():
             raise DataError(f"{source.path}: time_s must be increasing seconds from 0 on, two rows or more")
-        return {"times": times, "level": level.astype(np.float32), "duration_s": times[-1:]}
+        return {"times": times, "level": level, "duration_s": times[-1:]}
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True where the latest sample is no older than a second and shows contact."""
