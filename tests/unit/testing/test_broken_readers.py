@@ -154,6 +154,13 @@ class Objects(Numbers):
         return {**super().prepare(source), "words": np.array(["a", None], dtype=object)}
 
 
+class Words(Numbers):
+    """Words among the arrays."""
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        return {**super().prepare(source), "words": np.array(["a", "b"])}
+
+
 class NoDuration(Numbers):
     """Does not say how long it is."""
 
@@ -232,6 +239,7 @@ READERS = [
     (Writes, "windows", "it raised ValueError"),
     (Noisy, "prepare", "`values` differs between two readings of one file"),
     (Objects, "prepare", "`words` is no array of numbers"),
+    (Words, "prepare", "`words` is no array of numbers"),
     (NoDuration, "prepare", "duration_s is not among the arrays"),
     (Ints, "steps", "present() gives int64 (8,), declared is bool"),
     (Everywhere, "steps", "it is present 60 s after the end"),
