@@ -135,6 +135,14 @@ def test_cases_that_are_none_are_told(plugin_file: Path, body: str, says: str) -
         resolve(plugin_file)
 
 
+def test_a_hook_that_registers_nothing_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "idle.py").write_text(
+        "from fusekit.hookspecs import hookimpl\n\n@hookimpl\ndef register_components(register): pass\n"
+    )
+    with pytest.raises(FusekitError, match="idle.py: its hook registers nothing"):
+        resolve(tmp_path / "idle.py")
+
+
 def test_a_part_that_ends_the_program_is_a_finding() -> None:
     class Leaves(nn.Module):
         """Ends the program, as for want of a library."""
