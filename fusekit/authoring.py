@@ -14,6 +14,9 @@ from fusekit.registry import Kind, Registry
 TEMPLATE = Path(__file__).parent / "templates" / "plugin"
 """Files end in `.in`; `$word` in them, and `__module__` in their names, is filled in."""
 
+TAKEN = {"clip", "subject", "session", "split", "labels", "label_min", "label_max"}
+"""Columns of a manifest that are no modality's."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -34,6 +37,10 @@ def words(name: str) -> dict[str, str]:
         )
     if name.startswith("fusekit-"):
         raise FusekitError(f"the package is called fusekit-NAME as it is: `fusekit plugin new {name[8:]}`.")
+    if name.replace("-", "_") in TAKEN:
+        raise FusekitError(f"'{name}' is a manifest's own column; a kind of recording needs another word.")
+    if name in ("null", "true", "false"):
+        raise FusekitError(f"'{name}' is no word in YAML; a kind of recording needs another.")
     if name in ("video", "audio"):
         raise FusekitError(
             f"'{name}' is what fusekit calls a track of a media file; a kind of recording needs another word."

@@ -167,9 +167,10 @@ class Registry:
         module, _, attribute = entry.ref.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # a plugin's module may raise anything
+            what = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
             raise FusekitError(
-                f"{entry.kind} '{entry.name}' of {entry.source}: cannot import {entry.ref}: {error}\n"
+                f"{entry.kind} '{entry.name}' of {entry.source}: cannot import {entry.ref}: {what}{error}\n"
                 f"  Install what is missing, or name another: `fusekit list --kind {entry.kind}`."
             ) from error
         if not isinstance(found, type):

@@ -93,7 +93,7 @@ def seen_by(one: Rule, subject: Subject) -> Iterator[Finding]:
     try:
         for sentence in one.look(subject):
             yield Finding(one, sentence)
-    except Exception as error:  # whatever a stranger's part raises is told, none of it is dropped
+    except (Exception, SystemExit) as error:  # whatever a stranger's part raises is told, none is dropped
         yield Finding(one, told(error))
 
 

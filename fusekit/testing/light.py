@@ -21,8 +21,9 @@ _MEASURE = """
 import importlib, json, sys
 import fusekit.hookspecs
 before = set(sys.modules)
+answer, sys.stdout = sys.stdout, sys.stderr  # what the module prints is no part of it
 importlib.import_module(sys.argv[1])
-print(json.dumps(sorted(set(sys.modules) - before)))
+print(json.dumps(sorted(set(sys.modules) - before)), file=answer)
 """
 
 
@@ -44,11 +45,11 @@ def heavy_imports(module: str) -> dict[str, int]:
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )
-    if run.returncode:
+    if run.returncode or not run.stdout:  # it may also leave with code 0
         reason = (run.stderr.strip() or "no word").splitlines()[-1]
         raise FusekitError(f"{module} cannot be imported in a fresh process: {reason}")
     counts: dict[str, int] = {}
-    for name in json.loads(run.stdout.splitlines()[-1]):
+    for name in json.loads(run.stdout):
         top = name.split(".")[0]
         counts[top] = counts.get(top, 0) + 1
     own = {module.split(".")[0], "fusekit"} | set(sys.stdlib_module_names)

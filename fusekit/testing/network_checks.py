@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fusekit.registry import Kind
 from fusekit.testing.findings import apart, rule
-from fusekit.testing.subject import ROWS, Subject, Tensors, learned
+from fusekit.testing.subject import ROWS, Subject, Tensors, send_back
 
 NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPORAL, Kind.HEAD)
 CLOSE = 1e-4
@@ -105,9 +105,7 @@ def _cut(subject: Subject) -> list[str]:
         case _:
             made = {n: x for n, x in inputs.items() if x.is_floating_point() and not n.startswith("context.")}
             answers = subject.ask(module, inputs | {n: x.requires_grad_() for n, x in made.items()})
-    total = learned(answers)
-    if total.requires_grad:
-        total.backward()
+    send_back(answers)
     return [name for name, x in made.items() if x.grad is None or not x.grad.abs().max() > 0]
 
 
@@ -126,9 +124,7 @@ def _slopes(subject: Subject, dtype: torch.dtype) -> dict[str, float | None]:
     for seed in (0, 1):
         inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in subject.inputs(seed).items()}
         module.zero_grad(set_to_none=True)
-        total = learned(subject.ask(module, inputs))
-        if total.requires_grad:
-            total.backward()
+        send_back(subject.ask(module, inputs))
         for name, p in module.named_parameters():
             if p.requires_grad and p.numel():
                 slope = None if p.grad is None else float(p.grad.abs().max())
@@ -203,10 +199,8 @@ def _train(subject: Subject, module: nn.Module) -> None:
     """A few steps, so that what counts along while training has counted."""
     module.train()
     for seed in range(3):
-        total = learned(subject.ask(module, subject.inputs(seed)))
         module.zero_grad(set_to_none=True)
-        if total.requires_grad:
-            total.backward()
+        send_back(subject.ask(module, subject.inputs(seed)))
         with torch.no_grad():
             for p in module.parameters():
                 if p.grad is not None:
@@ -235,9 +229,7 @@ def not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
     odd = [name for name, x in answers.items() if not torch.isfinite(x).all()]
     if odd:
         yield f"{_listed(odd)} is not finite"
-    total = learned(answers)
-    if total.requires_grad:
-        total.backward()
+    send_back(answers)
     steep = [
         n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()
     ]

@@ -19,17 +19,16 @@ LATER_S = 60.0
 """This long after the end nothing is recorded."""
 
 
-def _prepared(subject: Subject, reader: Reader) -> tuple[Source, Stream]:
-    """A recording and its stream as the store hands it back: from a file, read-only."""
+def _prepared(subject: Subject, reader: Reader) -> Stream:
+    """The recording's stream as the store hands it back: from a file, read-only."""
     assert subject.case.file is not None
-    source = subject.case.file(subject.inner("recording"))
     folder = subject.inner("prepared")
     stream: dict[str, np.ndarray] = {}
-    for name, array in reader.prepare(source).items():
+    for name, array in reader.prepare(subject.case.file(subject.inner("recording"))).items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
         stream[name] = np.load(folder / f"{name}.npy", allow_pickle=False)
         stream[name].flags.writeable = False
-    return source, stream
+    return stream
 
 
 def _times(stream: Stream) -> np.ndarray:
@@ -51,8 +50,8 @@ def _prepare(subject: Subject) -> Iterator[str]:
     source = subject.case.file(subject.inner("recording"))
     first, again = (subject.make().prepare(source) for _ in range(2))
     for name, array in first.items():
-        if not isinstance(array, np.ndarray) or array.dtype.hasobject:
-            yield f"`{name}` is no array of numbers, so it cannot be kept without pickling"
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            yield f"`{name}` is no array of numbers"
         elif name not in again or apart(array, again[name]) > 0:
             yield f"`{name}` differs between two readings of one file"
     duration = first.get("duration_s")
@@ -108,7 +107,7 @@ def _windows(subject: Subject) -> Iterator[str]:
         yield WRITE_ONE
         return
     reader = subject.make()
-    _, stream = _prepared(subject, reader)
+    stream = _prepared(subject, reader)
     times = _times(stream)
     windows = reader.windows(stream, times)
     kinds = set()
@@ -143,7 +142,7 @@ def _steps(subject: Subject) -> Iterator[str]:
         yield WRITE_ONE
         return
     reader = subject.make()
-    _, stream = _prepared(subject, reader)
+    stream = _prepared(subject, reader)
     times = _times(stream)
     windows, present = reader.windows(stream, times), reader.present(stream, times)
     for i, t in enumerate(times):
@@ -174,7 +173,7 @@ def _steps(subject: Subject) -> Iterator[str]:
 def _lookahead(subject: Subject) -> Iterator[str]:
     reader = subject.make()
     assert subject.case.altered is not None
-    _, stream = _prepared(subject, reader)
+    stream = _prepared(subject, reader)
     second = 0.6 * float(stream["duration_s"][0])
     other = reader.prepare(subject.case.altered(subject.inner("altered"), second))
     times = np.arange(0.0, second - reader.lookahead_s, 0.01)
@@ -182,7 +181,7 @@ def _lookahead(subject: Subject) -> Iterator[str]:
         yield f"the case's recording is too short for a lookahead of {reader.lookahead_s:.2f} s"
         return
     a, b = reader.windows(stream, times), reader.windows(other, times)
-    allowed = 1.0 if a.dtype == np.uint8 else 1e-4 * max(1.0, float(np.abs(a).max()))
+    allowed = 1.0 if a.dtype == np.uint8 else 1e-4 * float(np.abs(a).max())  # rounding, in any unit
     for i, t in enumerate(times):
         if apart(a[i], b[i]) > allowed:
             ahead = second - t

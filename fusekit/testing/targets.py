@@ -94,14 +94,19 @@ def _target(name: str, module: ModuleType, hook: str | None, cases: Iterable[Cas
         plugins.register_one(registry, module, name)
         offer = getattr(module, "conformance_cases", None)
         found = tuple(cases) if cases is not None else tuple(offer() if offer is not None else ())
-    except Exception as error:  # whatever its hook or its cases raise is its author's to read
+        for case in found:
+            if not isinstance(case, Case):
+                raise TypeError(f"conformance_cases holds {case!r}, which is no fusekit.testing.Case")
+    except (Exception, SystemExit) as error:  # whatever its hook or its cases raise is its author's to read
         raise FusekitError(f"{name}: {type(error).__name__}: {error}") from error
     entries = tuple(entry for entry in registry.entries() if entry not in before)
+    if not entries:
+        raise FusekitError(f"{name}: its hook registers nothing, so there is nothing to check.")
     named = {(e.kind.value, e.name) for e in entries}
     strange = [case.id for case in found if (case.kind, case.name) not in named]
     if strange:
         raise FusekitError(
             f"{name}: case {strange[0]} names no component that it registers. It registers "
-            f"{', '.join(f'{e.kind} {e.name}' for e in entries) or 'nothing'}."
+            f"{', '.join(f'{e.kind} {e.name}' for e in entries)}."
         )
     return Target(name, hook, registry, entries, found)

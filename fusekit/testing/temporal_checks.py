@@ -12,7 +12,7 @@ from fusekit.testing.findings import apart, rule
 from fusekit.testing.network_checks import differ
 from fusekit.testing.row_checks import misshapen
 from fusekit.testing.streams import streamed_apart
-from fusekit.testing.subject import ROWS, STEPS, Subject, Tensors, learned, state_of
+from fusekit.testing.subject import ROWS, STEPS, Subject, Tensors, send_back, state_of
 
 
 @rule(
@@ -108,9 +108,7 @@ def _run(subject: Subject, module: nn.Module, inputs: Tensors) -> tuple[Tensors,
     """Answers, and the parameters' gradients from the summary of valid steps and the state."""
     module.zero_grad(set_to_none=True)
     answers = subject.ask(module, inputs)
-    total = learned({"summary": answers["summary"][inputs["valid"]], **state_of(answers)})
-    if total.requires_grad:
-        total.backward()
+    send_back({"summary": answers["summary"][inputs["valid"]], **state_of(answers)})
     return answers, {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
 
 

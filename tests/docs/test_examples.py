@@ -10,10 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from fusekit import plugins
+from fusekit.contracts import Source
+from fusekit.errors import DataError
 from fusekit.recipe.load import load
 from fusekit.runs import open_run, train
 from fusekit.serve.predictor import Predictor
@@ -48,6 +51,36 @@ def test_the_page_for_python_is_its_file() -> None:
 @pytest.mark.parametrize("case", resolve(EDA / "eda.py")[0].cases, ids=lambda case: case.id)
 def test_the_tutorials_modality_keeps_the_contracts(case: Case) -> None:
     check(case, resolve(EDA / "eda.py")[0].registry)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "it is empty"),
+        ("\ufeff\n \n", "it is empty"),
+        ("#\n", "it is empty"),
+        ("time_s,microsiemens\n", "two rows or more"),
+        ("time_s,microsiemens\n0,1\n1,2,3\n", r"! Line #3 \(got 3 columns instead of 2\)"),
+        ("time_s;microsiemens\n0;1\n1;2\n", "could not convert .*"),
+    ],
+)
+def test_a_file_that_the_tutorials_reader_cannot_use_is_said_in_one_line(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    registry, _ = plugins.load([EDA / "eda.py"])
+    reader = registry.load(registry.get("reader", "eda"))()
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"a\.csv: .*{says}$"):
+        reader.prepare(Source(tmp_path / "a.csv"))
+
+
+def test_a_level_beyond_float32_gives_finite_windows(tmp_path: Path) -> None:
+    registry, _ = plugins.load([EDA / "eda.py"])
+    reader = registry.load(registry.get("reader", "eda"))()
+    (tmp_path / "a.csv").write_text("time_s,microsiemens\n0,1\n1,1e300\n")
+    stream = reader.prepare(Source(tmp_path / "a.csv"))
+    assert np.isfinite(reader.windows(stream, np.array([0.0, 1.0]))).all()
 
 
 def test_the_tutorials_modality_trains_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fusekit import plugins
-from fusekit.authoring import TEMPLATE, words, write_plugin
+from fusekit.authoring import TAKEN, TEMPLATE, words, write_plugin
 from fusekit.cli.app import app
+from fusekit.data.manifest import OPTIONAL, REQUIRED
 from fusekit.errors import FusekitError
 from fusekit.recipe.load import load
 from fusekit.registry import Registry
@@ -50,12 +51,19 @@ def test_a_name_serves_as_distribution_module_modality_and_class() -> None:
         ("skin-", "Did you mean 'skin'?"),
         ("fusekit-skin", "`fusekit plugin new skin`"),
         ("video", "a track of a media file"),
+        ("labels", "a manifest's own column"),
+        ("label-min", "a manifest's own column"),
+        ("null", "no word in YAML"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused_with_the_nearest(name: str, says: str) -> None:
     with pytest.raises(FusekitError) as caught:
         words(name)
     assert says in str(caught.value)
+
+
+def test_the_columns_of_a_manifest_are_no_names() -> None:
+    assert {*REQUIRED, *OPTIONAL} == TAKEN
 
 
 def test_a_name_that_is_taken_is_refused(registry: Registry, tmp_path: Path) -> None:
@@ -76,7 +84,7 @@ def test_a_folder_that_is_not_there_is_said(registry: Registry, tmp_path: Path) 
         write_plugin("skin", tmp_path / "nowhere", registry)
 
 
-@pytest.mark.parametrize("name", ["skin", "skin-response"])
+@pytest.mark.parametrize("name", ["skin", "skin-response", "source"])  # fusekit has a Source
 def test_the_package_is_whole(registry: Registry, tmp_path: Path, name: str) -> None:
     files = write_plugin(name, tmp_path, registry)
     assert len(files) == len(list(TEMPLATE.rglob("*.in"))) >= 10
@@ -110,7 +118,7 @@ def test_its_hook_is_light_and_offers_what_its_recipe_names(registry: Registry, 
     assert done.returncode == 0, done.stderr
     rows = [tuple(line.split("|")[:3]) for line in done.stdout.splitlines()]
     assert rows == [
-        ("reader", "skin", "fusekit_skin.reader:Skin"),
+        ("reader", "skin", "fusekit_skin.reader:SkinReader"),
         ("encoder", "skin-conv", "fusekit_skin.encoder:SkinConv"),
     ]
 

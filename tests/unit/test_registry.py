@@ -108,6 +108,20 @@ def test_a_reference_that_cannot_be_imported_says_which_and_why(registry: Regist
     assert "`fusekit list --kind head`" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("raise RuntimeError('boom')", "RuntimeError: boom"), ("raise SystemExit(0)", "SystemExit: 0")],
+)
+def test_a_module_that_raises_or_leaves_is_said_and_not_fatal(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
+) -> None:
+    (tmp_path / "fk_raising_module.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.add("head", "raising", "fk_raising_module:Head", "", "my-plugin 1.0")
+    with pytest.raises(FusekitError, match=f"cannot import fk_raising_module:Head: {says}\n"):
+        registry.load(registry.get("head", "raising"))
+
+
 def test_a_reference_to_something_else_than_a_class(registry: Registry) -> None:
     registry.add("head", "function", "math:sqrt", "")
     with pytest.raises(FusekitError, match="is not a class"):

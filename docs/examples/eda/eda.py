@@ -41,15 +41,19 @@ class SkinConductance(Reader):
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`times (n,)` seconds, `level (n,)` microsiemens, `duration_s (1,)`."""
         try:
-            table = np.genfromtxt(source.path, delimiter=",", names=True, encoding="utf-8-sig", ndmin=1)
+            lines = source.path.read_text(encoding="utf-8-sig").splitlines()
+            if not any(line.strip("# \t") for line in lines):
+                raise ValueError("it is empty")  # said by numpy in a warning
+            table = np.genfromtxt(lines, delimiter=",", names=True, encoding="utf-8", ndmin=1)
             times, level = table["time_s"], table["microsiemens"]
-        except (OSError, ValueError, IndexError) as error:
-            raise DataError(f"{source.path}: expected a CSV of time_s and microsiemens; {error}") from error
+        except (OSError, ValueError) as error:
+            why = " ".join(str(error).split())  # numpy's are of several lines
+            raise DataError(f"{source.path}: expected a CSV of time_s and microsiemens; {why}") from error
         known = np.isfinite(times) & np.isfinite(level)
         times, level = times[known], level[known]
         if len(times) < 2 or times[0] < 0 or (np.diff(times) <= 0).any():
             raise DataError(f"{source.path}: time_s must be increasing seconds from 0 on, two rows or more")
-        return {"times": times, "level": level.astype(np.float32), "duration_s": times[-1:]}
+        return {"times": times, "level": level, "duration_s": times[-1:]}
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True where the latest sample is no older than a second and shows contact."""

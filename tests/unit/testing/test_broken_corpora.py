@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -69,6 +71,16 @@ class Twice(Folder):
 
     def found(self) -> list[Path]:
         return sorted(super().found() * 2)
+
+
+class Draws(Folder):
+    """Draws its test subjects anew each time."""
+
+    drawn: ClassVar[Iterator[str]] = cycle(["train", "test", "test"])
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        clips, rejected = super().load(modalities, dims)
+        return [replace(clip, split=next(self.drawn)) for clip in clips], rejected
 
 
 class Loose(Folder):
@@ -139,6 +151,7 @@ CORPORA = [
     (Unfinished, "class", "Unfinished leaves load abstract"),
     (Backwards, "clips", "clips are not sorted by id: b, a"),
     (Twice, "clips", "the id a stands for 2 clips"),
+    (Draws, "clips", "two loads give different clips"),
     (Loose, "clips", "its voice source a.wav does not exist"),
     (Wordy, "clips", "not one line"),
     (Rewinds, "labels", "times do not increase"),

@@ -76,6 +76,13 @@ class Ahead(Numbers):
         return super().rows(stream, times) + 2
 
 
+class AheadInVolts(Ahead):
+    """The same in numbers as small as volts of skin are."""
+
+    def cleaned(self, values: np.ndarray) -> np.ndarray:
+        return values * 1e-6
+
+
 class Standardised(Numbers):
     """Scales by the whole file: what comes later changes what was before."""
 
@@ -147,6 +154,13 @@ class Objects(Numbers):
         return {**super().prepare(source), "words": np.array(["a", None], dtype=object)}
 
 
+class Words(Numbers):
+    """Words among the arrays."""
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        return {**super().prepare(source), "words": np.array(["a", "b"])}
+
+
 class NoDuration(Numbers):
     """Does not say how long it is."""
 
@@ -215,6 +229,7 @@ class Unsendable(Numbers):
 
 READERS = [
     (Ahead, "lookahead", "it looks at least 0."),
+    (AheadInVolts, "lookahead", "it looks at least 0."),
     (Standardised, "lookahead", "other content from 2.40 s on changes the window at 0.00 s"),
     (Divides, "blank", "windows that are not finite"),
     (NaNAfter, "windows", "the window at 4.00 s is not finite"),
@@ -224,6 +239,7 @@ READERS = [
     (Writes, "windows", "it raised ValueError"),
     (Noisy, "prepare", "`values` differs between two readings of one file"),
     (Objects, "prepare", "`words` is no array of numbers"),
+    (Words, "prepare", "`words` is no array of numbers"),
     (NoDuration, "prepare", "duration_s is not among the arrays"),
     (Ints, "steps", "present() gives int64 (8,), declared is bool"),
     (Everywhere, "steps", "it is present 60 s after the end"),

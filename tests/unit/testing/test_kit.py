@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torch import nn
 
 from fusekit.errors import FusekitError
 from fusekit.hookspecs import hookimpl
@@ -120,6 +121,39 @@ def test_a_case_that_names_nothing_is_told() -> None:
         resolve(EXAMPLE, [Case("fusion", "maen")])
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("return ['fusion sum']", r"TypeError: conformance_cases holds 'fusion sum', which is no .*Case"),
+        ("raise SystemExit(0)", "my_sum.py: SystemExit: 0"),
+    ],
+)
+def test_cases_that_are_none_are_told(plugin_file: Path, body: str, says: str) -> None:
+    text = PLUGIN.replace('return [Case("fusion", "sum", {"dim": 3})]', body)
+    plugin_file.write_text(text)
+    with pytest.raises(FusekitError, match=says):
+        resolve(plugin_file)
+
+
+def test_a_hook_that_registers_nothing_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "idle.py").write_text(
+        "from fusekit.hookspecs import hookimpl\n\n@hookimpl\ndef register_components(register): pass\n"
+    )
+    with pytest.raises(FusekitError, match="idle.py: its hook registers nothing"):
+        resolve(tmp_path / "idle.py")
+
+
+def test_a_part_that_ends_the_program_is_a_finding() -> None:
+    class Leaves(nn.Module):
+        """Ends the program, as for want of a library."""
+
+        def __init__(self, in_dim: int, out_dim: int) -> None:
+            raise SystemExit(0)
+
+    found = CHECKS[Kind.HEAD].findings(Case("head", "leaves"), Leaves)
+    assert [(f.rule.name, "it raised SystemExit: 0" in f.seen) for f in found] == [("refusal", True)]
+
+
 def test_a_module_is_a_target() -> None:
     module = ModuleType("my_plugin")
 
@@ -144,6 +178,13 @@ def test_fusekit_s_own_hook_is_light_and_heavy_ones_are_named(
         check_plugin_is_light("heavy_hook")
     with pytest.raises(FusekitError, match="no_such_hook cannot be imported in a fresh process"):
         check_plugin_is_light("no_such_hook")
+    (tmp_path / "chatty_hook.py").write_text(
+        "import atexit\nprint('hello', end='')\natexit.register(print, 'bye')"
+    )
+    check_plugin_is_light("chatty_hook")
+    (tmp_path / "leaving_hook.py").write_text("raise SystemExit(0)")
+    with pytest.raises(FusekitError, match="leaving_hook cannot be imported in a fresh process"):
+        check_plugin_is_light("leaving_hook")
 
 
 def test_importing_the_kit_is_light() -> None:
