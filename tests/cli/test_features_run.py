@@ -76,6 +76,12 @@ def checkpoint(run: str, name: str) -> dict[str, np.ndarray]:
     return load_file(Path(run, "checkpoints", f"{name}.safetensors"))
 
 
+def test_every_reader_of_a_shared_file_is_asked_whether_it_can(tables: Any) -> None:
+    assert "nothing is left out" in tables.run("data", "check", "tables.yaml").stdout
+    said = tables.fault("data", "check", "tables.yaml", "modalities.pulse.source=head")
+    assert "it has 3 columns of numbers; the reader's width is 2" in said
+
+
 # ---------------------------------------------------------------- running statistics
 
 
