@@ -94,7 +94,7 @@ class _Target:
     modalities: list[str] = field(default_factory=lambda: list(MEDIA))
     dims: list[str] = field(default_factory=lambda: ["valence", "arousal"])
     media: dict[str, str] = field(default_factory=lambda: dict(MEDIA))
-    readers: dict[str, Any] = field(default_factory=dict)
+    readers: dict[str, list[Any]] = field(default_factory=dict)
     subject_dependent: bool = False
 
 
@@ -129,15 +129,16 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
             "arguments as corpus.root=...)"
         ) from error
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
-    readers = {
-        recipe.modalities[m].source or m: reader for m, reader in build_readers(recipe, registry).items()
-    }
+    readers: dict[str, list[Any]] = {}  # two modalities may read one file
+    for m, reader in build_readers(recipe, registry).items():
+        readers.setdefault(recipe.modalities[m].source or m, []).append(reader)
+    others = {name: [r for r in both if r.medium not in TRACKS] for name, both in readers.items()}
     return _Target(
         corpus,
         list(readers),
         list(recipe.target.dims),
-        {name: reader.medium for name, reader in readers.items()},
-        {name: reader for name, reader in readers.items() if reader.medium not in TRACKS},
+        {name: both[-1].medium for name, both in readers.items()},
+        {name: found for name, found in others.items() if found},
         recipe.split.subject_dependent,
     )
 

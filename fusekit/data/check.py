@@ -69,7 +69,7 @@ def check_corpus(
     dims: Sequence[str],
     media: Mapping[str, str] | None = None,
     *,
-    readers: Mapping[str, Reader] | None = None,
+    readers: Mapping[str, Sequence[Reader]] | None = None,
     subject_dependent: bool = False,
 ) -> DataCheck:
     """Load a corpus, look into every media file, and count.
@@ -77,7 +77,8 @@ def check_corpus(
     Args:
         corpus: the adapter; modalities, dims: as for `Corpus.load`.
         media: "video" or "audio" per modality (its reader's medium): the track that each file must hold.
-        readers: of the modalities whose files are no media: they are read to see whether they can be.
+        readers: of the modalities whose files are no media, all that share one: they are read to see whether
+            they can be.
         subject_dependent: the recipe allows one subject in several parts, so that is not worth a note.
 
     Raises:
@@ -119,12 +120,13 @@ def check_corpus(
     )
 
 
-def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Reader]) -> float:
+def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Sequence[Reader]]) -> float:
     """Seconds of a clip's longest file, each looked into by the one who knows its kind."""
     found, unknown = [], {}
     for m, source in clip.sources.items():
         if m in readers:
-            found.append(float(np.asarray(readers[m].prepare(source)["duration_s"]).reshape(-1)[0]))
+            streams = [reader.prepare(source) for reader in readers[m]]
+            found += [float(np.asarray(stream["duration_s"]).reshape(-1)[0]) for stream in streams]
             continue
         try:
             found.append(_duration(source, media.get(m)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -155,10 +156,9 @@ def _read_npy(path: Path, columns: Sequence[str] | None) -> FeatureTable:
         )
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as fault:
-        raise DataError(
-            f"{path}: this is not an NPY file of numbers, or it is damaged ({str(fault).splitlines()[0]})"
-        ) from fault
+    except (ValueError, EOFError, OSError, BadZipFile, MemoryError) as fault:
+        said, *_ = str(fault).split("\n")
+        raise DataError(f"{path}: this is not an NPY file of numbers, or it is damaged ({said})") from fault
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: this is an archive of several arrays; save one array with numpy.save")
     if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "biuf":

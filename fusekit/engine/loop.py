@@ -168,6 +168,9 @@ def _run_phase(
         at.sums, at.counts = {}, {}
         scores: dict[str, Any] = {}
         if at.epoch % phase.validate_every == 0 or at.epoch == phase.epochs:
+            # Running statistics, as of a batch norm, are each process's own until here.
+            for module in objective.modules.values():
+                keeper.runtime.broadcast(module)
             scores = objective.validate()
             score = scores["ccc"]["mean"]
             better = math.isfinite(score) and score > at.best_score

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from fusekit.contracts import Encoder
 from fusekit.errors import RecipeError
@@ -13,10 +13,11 @@ from fusekit.nn.init import paper_init
 class Standardise(nn.Module):
     """`(N, F)` -> `(N, F)`, each number less its mean and over its deviation, of all training rows so far.
 
-    While training, each batch is counted before it is standardised: exact sums (Chan's formula, float64)
-    kept as buffers, so after the first epoch they are those of the training set, and evaluation uses them as
-    they are. A row of nothing but zeros is what the model puts in place of an absent modality and of padding:
-    it is not counted. A number that has not varied is only centred. No gradient flows through the sums.
+    While training, each batch is counted before it is standardised, over all processes together: exact sums
+    (Chan's formula, float64) kept as buffers, so after the first epoch they are those of the training set,
+    and evaluation, like training of other parts with this one frozen, uses them as they are. A row of nothing
+    but zeros is what the model puts in place of an absent modality and of padding: it is not counted. A
+    number that has not varied is only centred. No gradient flows through the sums.
     """
 
     count: Tensor
@@ -44,15 +45,23 @@ class Standardise(nn.Module):
         # Weights of 0 and 1, not a selection: no shape depends on the data.
         there = (x != 0).any(dim=1, keepdim=True).double()
         x = x.double()
-        n = there.sum()
-        mean = (x * there).sum(dim=0) / n.clamp(min=1)
-        squares = (((x - mean) * there) ** 2).sum(dim=0)
+        # Each process has its own rows of the batch, and all must hold the same sums as one would.
+        n = _of_all(there.sum())
+        mean = _of_all((x * there).sum(dim=0)) / n.clamp(min=1)
+        squares = _of_all((((x - mean) * there) ** 2).sum(dim=0))
         total = self.count + n
         apart = mean - self.mean
         share = n / total.clamp(min=1)
         self.squares += squares + apart**2 * self.count * share
         self.mean += apart * share
         self.count.copy_(total)
+
+
+def _of_all(x: Tensor) -> Tensor:
+    """Sum over the processes that train together, if there are several."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(x)
+    return x
 
 
 class MLPEncoder(Encoder):

@@ -51,7 +51,7 @@ def predict_files(
     failed: list[str] = []
     with BarProgress() as progress:
         predictor = Predictor(open_run(run_dir, registry, device))
-        more = dict(_named(word, predictor.run.readers) for word in beside)
+        more = _more(beside, predictor.run.readers)
         for file in files:
             try:
                 counter = progress.counter(f"predicting {file.name}")
@@ -69,18 +69,34 @@ def predict_files(
             write_table(out, _stacked(found))
             progress.say(f"{sum(len(f.times) for f in found)} steps of {len(found)} files -> {out}")
         if found and plot is not None:
-            progress.say(f"traces -> {_plot(found[0], plot)}")
+            progress.say(f"traces -> {_plot(found[0], _title(files[0], more), plot)}")
         if found and video is not None:
             from fusekit.serve.annotate import annotate
 
             drawn = annotate(found[0], video, progress.counter(f"drawing {video.name}"))
             progress.say(f"annotated copy -> {drawn}")
     if found and out is None and plot is None and video is None:
-        _print(found)
+        names = [Path(f.file).name for f in found] if len(files) > 1 else [_title(files[0], more)]
+        _print(found, names)
     if failed:
         reasons = "\n  ".join(failed)
         raise DataError(f"{len(failed)} of {len(files)} files could not be predicted:\n  {reasons}")
     return found
+
+
+def _more(beside: Sequence[str], readers: Mapping[str, Reader]) -> dict[str, Path]:
+    """Words of `--with` -> file per modality."""
+    more: dict[str, Path] = {}
+    for name, path in (_named(word, readers) for word in beside):
+        if name in more:
+            raise DataError(f"--with names two files for {name}: {more[name]} and {path}; one will do.")
+        more[name] = path
+    return more
+
+
+def _title(file: Path, more: Mapping[str, Path]) -> str:
+    """A recording's files without their folders."""
+    return " + ".join(path.name for path in (file, *more.values()))
 
 
 def _named(word: str, readers: Mapping[str, Reader]) -> tuple[str, Path]:
@@ -100,7 +116,8 @@ def _check_request(
     if beside and len(files) != 1:
         raise FusekitError(f"--with adds to one recording, and {len(files)} are given; run it once for each.")
     wanted = (("--out", out, SUFFIXES), ("--plot", plot, (".png",)), ("--video", video, (".mp4",)))
-    inputs = {f.resolve() for f in files}
+    # A name of `--with` may hold the sign that parts modality and file.
+    inputs = {f.resolve() for f in (*files, *map(Path, beside), *(Path(w.partition("=")[2]) for w in beside))}
     for option, path, suffixes in wanted:
         if path is None:
             continue
@@ -131,17 +148,16 @@ def _stacked(found: Sequence[FilePrediction]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
 
 
-def _plot(one: FilePrediction, path: Path) -> Path:
+def _plot(one: FilePrediction, name: str, path: Path) -> Path:
     from fusekit.study.trace_figures import traces
 
     table = one.columns()
-    name = Path(one.file).name
     table["clip"] = np.full(len(one.times), name)
     table |= {f"{dim}_true": np.full(len(one.times), np.nan) for dim in one.dims}
     return traces(table, name, path)
 
 
-def _print(found: Sequence[FilePrediction]) -> None:
+def _print(found: Sequence[FilePrediction], names: Sequence[str]) -> None:
     """A row per file; for a single file also steps spread evenly over it."""
     from rich.console import Console
     from rich.table import Table
@@ -154,7 +170,6 @@ def _print(found: Sequence[FilePrediction]) -> None:
     for name in ("file", "steps", *first.dims, *(f"{m}: {share}" for m in first.modalities)):
         table.add_column(name, justify="left" if name == "file" else "right", overflow="fold")
     # The folder only where two files share a name.
-    names = [Path(f.file).name for f in found]
     for one, name in zip(found, names, strict=True):
         cells = [name if names.count(name) == 1 else one.file, str(len(one.times))]
         cells += [f"{column.mean():+.2f}±{column.std():.2f}" for column in one.prediction.T]

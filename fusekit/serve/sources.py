@@ -46,12 +46,18 @@ def find_sources(
         boxes: CSV of face boxes for the modalities that read the picture.
 
     Raises:
-        DataError: a file is missing, empty or no medium; it serves no modality; a modality is unknown.
+        DataError: a file is missing, empty or no medium; it serves no modality; a modality is unknown;
+            nothing is left for the file named "".
     """
     named = {m: Path(path) for m, path in file.items()} if isinstance(file, Mapping) else {"": Path(file)}
     unknown = sorted(set(named) - {*readers, ""})
     if unknown:
         raise DataError(f"the run has no modality {', '.join(unknown)}; it has {', '.join(readers)}.")
+    if "" in named and set(readers) <= set(named):
+        raise DataError(
+            f"{named['']}: nothing is left for it to serve, as {', '.join(readers)} have files of their own; "
+            "leave out the name of what it holds."
+        )
     chosen = {m: named.get(m, named.get("")) for m in readers}
     held = {path: mediums(path, readers) for path in dict.fromkeys(chosen.values()) if path is not None}
     given: dict[str, Source] = {}

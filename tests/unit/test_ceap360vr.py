@@ -135,6 +135,24 @@ def test_the_release_s_own_annotations_give_the_same(root: Path) -> None:
         CeapCorpus(root=root).load(ALL, VA)
 
 
+def test_labels_that_cannot_be_are_unknown_and_times_that_are_none_are_told(root: Path) -> None:
+    head, rows = "participant,video,time_s,valence,arousal", [(0.1, 5, 5), (0.2, 99, 5), (0.3, 1, 9)]
+    lines(root / "annotations_transformed.csv", head, [("P1", "V1", *row) for row in rows])
+    (clip,), rejected = CeapCorpus(root=root).load(("head",), VA)
+    assert [(r.where, r.reason) for r in rejected] == [("P01-V1", "1 labels are outside 1..9")]
+    assert clip.labels is not None
+    np.testing.assert_array_equal(clip.labels.values, np.float32([[5, 5], [np.nan, 5], [1, 9]]))
+    (root / "annotations_transformed.csv").unlink()
+    row = {"TimeStamp": float("nan"), "Valence": 5, "Arousal": 5}
+    videos = [{"VideoID": "V1", "TimeStamp_Valence_Arousal": [row]}]
+    content = {
+        "ContinuousAnnotation_TransData": [{"ParticipantID": "P1", "Video_Annotation_TransData": videos}]
+    }
+    (root / "P1_Annotation_TransData.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="times of its annotations do not increase"):
+        CeapCorpus(root=root).load(("head",), VA)
+
+
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_a_fold_divides_no_participant(root: Path, fold: int) -> None:
     clips, _ = CeapCorpus(root=root).load(ALL, VA)
@@ -163,12 +181,19 @@ def test_what_is_wrong_is_said(root: Path, tmp_path: Path) -> None:
         ("[]", "does not tell each VideoID"),
         ("{", "no JSON"),
         ('{"VideoInfo": []}', "rate of V1"),
+        ('{"VideoInfo": [{"VideoID": "V1", "FrameRate": 0}]}', "FrameRate of V1 is 0"),
+        ('{"VideoInfo": [{"VideoID": "V1", "FrameRate": NaN}]}', "FrameRate of V1 is nan"),
     ):
         info.write_text(content)
         with pytest.raises(DataError, match=said):
             corpus.load(ALL, VA)
     assert len(corpus.load(("head",), VA)[0]) == 6
     info.write_text(whole)
+    luminance = (root / "VideoLuminance.csv").read_text()
+    (root / "VideoLuminance.csv").write_text(luminance + "5,1\n")
+    with pytest.raises(DataError, match="line 7 has 2 cells, the header has 4"):
+        corpus.load(("luminance",), VA)
+    (root / "VideoLuminance.csv").write_text(luminance)
     lines(root / "head_scanpath.csv", "participant,video,id,pitch,yaw", [("P1", "V1", 1, "?", 0)])
     with pytest.raises(DataError, match="line 2 must hold numbers in id, pitch, yaw"):
         corpus.load(("head",), VA)

@@ -116,7 +116,7 @@ def test_files_that_are_no_media_are_read_by_their_reader(tmp_path):
         Clip("a", "s1", {"text": Source(tmp_path / "a.txt")}, good),
         Clip("gone", "s2", {"text": Source(tmp_path / "gone.txt")}, good),
     ]
-    found = check_corpus(Fixed(clips), ("text",), VA, {"text": "text"}, readers={"text": Lines()})
+    found = check_corpus(Fixed(clips), ("text",), VA, {"text": "text"}, readers={"text": [Lines()]})
     assert found.kept == ["a"]
     assert found.duration_s == 3
     assert "gone.txt: no such file" in found.rejected[0].reason

@@ -228,6 +228,36 @@ def test_statistics_leave_incomplete_rows_out(tmp_path: Path) -> None:
     assert reader.present(stream, np.arange(4.0)).tolist() == [True, False, True, False]
 
 
+def test_a_window_of_next_to_nothing_holds_its_own_row_and_a_slope_beyond_float32_is_absent(
+    tmp_path: Path,
+) -> None:
+    file = table(tmp_path / "t.csv", [[0, 3, 4], [0.001, -3, 4]])
+    stream = Features(width=2, window_s=1e-7).prepare(Source(file))
+    assert stream["values"].tolist() == [[3, 4, 0, 0, 0, 0], [-3, 4, 0, 0, 0, 0]]
+    file = table(tmp_path / "t.csv", [[0, 3e38, 4], [0.001, -3e38, 4]])
+    stream = Features(width=2, window_s=1).prepare(Source(file))
+    assert stream["complete"].tolist() == [True, False]
+    assert np.isfinite(stream["values"]).all()
+
+
+def test_a_calendar_s_times_are_a_fault_unless_the_manifest_says_the_start(tmp_path: Path) -> None:
+    file = table(tmp_path / "t.csv", [[1.7e9, 1, 2], [1.7e9 + 0.5, 3, 4]])
+    with pytest.raises(DataError, match=r"t.csv: its last row stands at 1700000000 s.*<modality>_start_s"):
+        Features(width=2).prepare(Source(file))
+    assert Features(width=2).prepare(Source(file, start_s=0.0))["times"].tolist() == [0.0, 0.5]
+    assert Features(width=2).prepare(Source(file, step_s=0.5, start_s=0.0))["duration_s"] == 1.0
+
+
+def test_an_npy_that_is_an_archive_s_beginning_or_tells_a_size_it_has_not(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    shape = (10**13, 4)
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    for content in (b"PK\x03\x04 no archive", header.getvalue()):
+        (tmp_path / "t.npy").write_bytes(content)
+        with pytest.raises(DataError, match=r"t.npy: this is not an NPY file of numbers, or it is damaged"):
+            feature_table.read_features(tmp_path / "t.npy")
+
+
 rows_of = st.lists(
     st.tuples(
         st.floats(0.01, 2.0),

@@ -449,6 +449,26 @@ def _wrapped(
     return made
 
 
+def test_all_processes_validate_what_the_first_one_saves(
+    tmp_path: Path, tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or each would choose a best epoch of its own: a batch norm's statistics are those of its own rows."""
+    runtime, taken = tiny.runtime(), []
+    monkeypatch.setattr(runtime, "broadcast", taken.append)
+    model = _model()
+    phases = _phases(model, [(0.1, 0.2)])
+    original, seen = Toy.validate, []
+
+    def validate(self: Toy) -> dict[str, Any]:
+        seen.append(taken == [self.net, self.own])
+        taken.clear()
+        return original(self)
+
+    phases[0] = Phase(**{**vars(phases[0]), "make": _wrapped(phases[0].make, validate)})
+    _fit(tmp_path, model, phases, runtime)
+    assert seen == [True, True]
+
+
 def test_the_best_weights_of_before_an_interruption_are_restored(
     tmp_path: Path, tiny: SimpleNamespace
 ) -> None:

@@ -120,6 +120,9 @@ def test_rows_that_cannot_be_told_apart_are_refused(root: Path) -> None:
         ("99", "a line of transcripts.csv"),
         (rows[1][0], "none of them twice"),
         ("x", "no number"),
+        ("nan", "a line of transcripts.csv"),
+        ("1e300", "a line of transcripts.csv"),
+        ("0.5", "a line of transcripts.csv"),
     ):
         write(text, [[line, *rows[0][1:]], *rows[1:]])
         with pytest.raises(DataError, match=said):

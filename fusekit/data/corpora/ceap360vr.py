@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
 from fusekit.data.cache import kept
-from fusekit.data.corpora.layout import Skipped, check_request, natural, nothing_usable
+from fusekit.data.corpora.layout import Skipped, as_labels, check_request, natural, nothing_usable
 from fusekit.data.label_file import as_number, read_table
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import DataError
@@ -75,10 +76,13 @@ class CeapCorpus(Corpus):
                 skipped.add(name, f"has no {' and no '.join(missing)}")
             rows = traces[person, video]
             times = np.array([row["time_s"] for row in rows], np.float64)
-            if (np.diff(times) <= 0).any():
+            if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
                 skipped.add(name, "the times of its annotations do not increase")
             elif own:
-                values = np.array([[row[dim] for dim in dims] for row in rows]).reshape(len(rows), len(dims))
+                given = np.array([[row[dim] for dim in dims] for row in rows]).reshape(len(rows), len(dims))
+                values, outside = as_labels(given, self.label_range)
+                if outside:
+                    skipped.add(name, f"{outside} labels are outside 1..9")
                 labels = Labels(times, values.astype(np.float32), tuple(dims))
                 subject = person if self.keep_together == "participants" else video
                 clips.append(Clip(name, subject, {m: Source(path) for m, path in own.items()}, labels))
@@ -125,6 +129,11 @@ class CeapCorpus(Corpus):
         if "luminance" in modalities:
             path = self._need("VideoLuminance.csv")
             header, lines = read_table(path)
+            for number, line in lines:
+                if len(line) != len(header):
+                    raise DataError(
+                        f"{path}: line {number} has {len(line)} cells, the header has {len(header)}"
+                    )
             for column, video in enumerate(header[1:], 1):
                 cells = [(as_number(line[0]), as_number(line[column])) for _, line in lines]
                 frames = [[n / _rate(rates, video), x] for n, x in cells if n is not None and x is not None]
@@ -136,9 +145,13 @@ class CeapCorpus(Corpus):
         path = self._need("VideoInfo.json")
         content = _json(path)
         try:
-            return {str(v["VideoID"]): float(v["FrameRate"]) for v in content["VideoInfo"]}
+            rates = {str(v["VideoID"]): float(v["FrameRate"]) for v in content["VideoInfo"]}
         except (KeyError, TypeError, ValueError) as fault:
             raise DataError(f"{path}: it does not tell each VideoID's FrameRate ({fault!r})") from fault
+        for video, rate in rates.items():
+            if not 0 < rate < math.inf:
+                raise DataError(f"{path}: the FrameRate of {video} is {rate:g}, and must be above 0")
+        return rates
 
     def _find(self, name: str) -> Path | None:
         return next(iter(sorted(self.root.rglob(name))), None)

@@ -67,9 +67,9 @@ class MosiCorpus(Corpus):
     ) -> list[Clip]:
         file = self._file(f"text_{part}.csv")
         numbers = _numbers(file)
-        line = numbers[:, 0].astype(np.int64)
-        wrong = (line != numbers[:, 0]) | (line < 0) | (line >= len(lines))
-        if wrong.any() or len(np.unique(line)) < len(line):
+        given = numbers[:, 0]
+        line = np.where((given >= 0) & (given < len(lines)), given, -1).astype(np.int64)
+        if (line != given).any() or (line < 0).any() or len(np.unique(line)) < len(line):
             raise DataError(
                 f"{file}: its first column must hold each a line of transcripts.csv (0 to {len(lines) - 1}), "
                 "none of them twice; copy the folder again"

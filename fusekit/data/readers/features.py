@@ -11,6 +11,7 @@ from fusekit.data.feature_table import SUFFIXES, FeatureTable, read_features
 from fusekit.errors import DataError, RecipeError
 
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a row at 0.3 s and still sees it
+_LONGEST_S = 1e8  # three years: beyond it, times are a calendar's (1970 was 1.7e9 s ago), not a recording's
 
 
 class Features(Reader):
@@ -82,6 +83,12 @@ class Features(Reader):
         if table.values.shape[1] != self.width:
             raise DataError(f"{source.path}: {self._misfit(table)}")
         times = self._times(table, source)
+        if not abs(times[-1]) <= _LONGEST_S:
+            raise DataError(
+                f"{source.path}: its last row stands at {times[-1]:.10g} s, and times count from the "
+                "recording's start. Take the start off time_s, or write <modality>_start_s in the manifest: "
+                "when, within the recording, the first row is"
+            )
         if len(times) > 1:
             spacing = float(np.median(np.diff(times)))
         else:
@@ -91,6 +98,7 @@ class Features(Reader):
         values = table.values
         if self.window_s is not None:
             values = _trailing(times, values, complete, self.window_s)
+            complete = complete & np.isfinite(values).all(axis=1)  # a slope may be beyond float32
         return {
             "values": np.where(complete[:, None], values, np.float32(0)),
             "complete": complete,
@@ -150,6 +158,7 @@ def _trailing(times: np.ndarray, values: np.ndarray, complete: np.ndarray, windo
     """
     found = np.zeros((len(values), 3, values.shape[1]))
     first = np.searchsorted(times, times - window_s + _CLOCK, side="right")
+    first = np.minimum(first, np.arange(len(times)))  # itself included, however short the window
     for i in np.flatnonzero(complete):
         rows = np.flatnonzero(complete[first[i] : i + 1]) + first[i]
         part, at = values[rows].astype(np.float64), times[rows] - times[i]
@@ -158,4 +167,5 @@ def _trailing(times: np.ndarray, values: np.ndarray, complete: np.ndarray, windo
         spread = float(late @ late)
         if spread > 0:
             found[i, 2] = late @ (part - found[i, 0]) / spread
-    return found.reshape(len(values), -1).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return found.reshape(len(values), -1).astype(np.float32)
