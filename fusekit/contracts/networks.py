@@ -40,8 +40,6 @@ class Latent:
 class Encoder(nn.Module):
     """`__init__(raw_shape, *, ...)`. Window `(N, *raw)` float -> latent.
 
-    Without gradients, several threads may encode at once: keep nothing of a call on the module.
-
     Attributes:
         out_shape: shape of one latent, `(D,)` or `(C, H, W)`.
         trained: True if it comes with weights learned elsewhere, so that a stage may freeze it at once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,25 +60,18 @@ class DegradedClip:
         return x.numpy()
 
 
+@torch.no_grad()
 def clip_latents(model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64) -> dict[str, Latent]:
     """`{m: Latent}` of a clip's T steps, computed in chunks of steps; rows of absent steps are zero."""
     model.eval()
-    reading = Lock()  # the chunks are encoded side by side, but nobody has promised that a reader can be
-
-    @torch.no_grad()
-    def encode(job: tuple[str, np.ndarray]) -> Latent:
-        m, steps = job
-        with reading:
-            x = torch.from_numpy(np.ascontiguousarray(clip.inputs(m, steps)))
-        with runtime.autocast():
-            latent: Latent = model.branches[m].latent(to_float(x.to(runtime.device)))
-        return latent
-
     found: dict[str, Latent] = {}
     for column, m in enumerate(model.names):
         steps = np.flatnonzero(clip.present[:, column])
-        chunks = [(m, steps[begin : begin + chunk]) for begin in range(0, len(steps), chunk)]
-        pieces = runtime.each(encode, chunks)
+        pieces: list[Latent] = []
+        for begin in range(0, len(steps), chunk):
+            x = torch.from_numpy(np.ascontiguousarray(clip.inputs(m, steps[begin : begin + chunk])))
+            with runtime.autocast():
+                pieces.append(model.branches[m].latent(to_float(x.to(runtime.device))))
         rows = torch.from_numpy(steps).to(runtime.device)
         z = torch.zeros(len(clip), *model.branches[m].encoder.out_shape, device=runtime.device)
         quadrant = torch.zeros(len(clip), dtype=torch.int64, device=runtime.device)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
@@ -14,10 +12,6 @@ from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 
 from fusekit.errors import DeviceError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-MOST_AT_ONCE = 8  # each holds the activations of its own item
 
 
 class Runtime:
@@ -61,24 +55,6 @@ class Runtime:
     def autocast(self) -> AbstractContextManager[None]:
         """bf16 where the run uses it; every forward pass, of whatever method, belongs inside."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-
-    def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """`[work(item) for item in items]`; on the CPU several at once, each on its share of the cores.
-
-        For forward passes that do not depend on one another: small networks on one core each need about half
-        the time that they take one after the other on two. Gradient mode and autocast hold for a thread
-        alone, so `work` sets them itself.
-        """
-        cores = torch.get_num_threads()
-        workers = min(cores, len(items), MOST_AT_ONCE)
-        if self.device.type != "cpu" or workers < 2:
-            return [work(item) for item in items]
-        try:
-            share = partial(torch.set_num_threads, cores // workers)
-            with ThreadPoolExecutor(workers, initializer=share) as pool:
-                return list(pool.map(work, items))
-        finally:
-            torch.set_num_threads(cores)  # what a thread sets for itself MKL takes for all
 
     def gather(self, x: Tensor) -> Tensor:
         """`(n, ...)` of each process -> `(world * n, ...)` of all, differentiable.

@@ -45,24 +45,6 @@ def test_the_chunk_size_changes_nothing(tiny: SimpleNamespace, chunk: int) -> No
         torch.testing.assert_close(latent.z, clip_latents(model, clip, runtime)[m].z)
 
 
-def test_the_number_of_cores_changes_nothing(tiny: SimpleNamespace) -> None:
-    model, clip, runtime = tiny.model(), tiny.clips((40,))[0], tiny.runtime()
-    before = torch.get_num_threads()
-    found = {}
-    try:
-        for cores in (1, 2, 5):
-            torch.set_num_threads(cores)
-            found[cores] = clip_latents(model, clip, runtime, chunk=4)
-            assert torch.get_num_threads() == cores
-    finally:
-        torch.set_num_threads(before)
-    for m in model.names:
-        assert not found[2][m].z.requires_grad
-        torch.testing.assert_close(found[2][m].z, found[1][m].z)
-        torch.testing.assert_close(found[5][m].z, found[1][m].z)
-        assert torch.equal(found[5][m].quadrant, found[1][m].quadrant)
-
-
 def test_absent_steps_are_zero_and_their_content_is_never_read(
     tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,40 +113,6 @@ def test_two_runs_in_one_process_may_differ_in_precision(order: tuple[str, ...])
 
 def test_on_the_cpu_auto_means_float32() -> None:
     assert Runtime("cpu").precision == "float32"
-
-
-@pytest.fixture
-def four_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("four_cores")
-def test_items_are_worked_on_side_by_side_each_on_its_share_of_the_cores() -> None:
-    both = threading.Barrier(2, timeout=30)
-
-    def work(item: int) -> tuple[int, int]:
-        both.wait()  # passed only by two at once
-        return item, torch.get_num_threads()
-
-    assert Runtime("cpu").each(work, [7, 8]) == [(7, 2), (8, 2)]
-    assert torch.get_num_threads() == 4
-
-
-@pytest.mark.usefixtures("four_cores")
-def test_a_fault_of_one_item_ends_the_others_and_gives_the_cores_back() -> None:
-    begun: list[int] = []
-
-    def work(item: int) -> None:
-        begun.append(item)
-        raise DeviceError(f"item {item}")
-
-    with pytest.raises(DeviceError, match="item 0"):
-        Runtime("cpu").each(work, range(1000))
-    assert len(begun) < 1000
-    assert torch.get_num_threads() == 4
 
 
 def test_one_process_gathers_nothing_and_keeps_its_graph() -> None:
