@@ -82,7 +82,7 @@ def check(
 
 
 TRACKS = ("video", "audio")
-MEDIA = {"face": "video", "voice": "audio"}
+MEDIA = {"face": ["video"], "voice": ["audio"]}
 """The track that a modality of this name is read from, where no recipe names a reader."""
 
 
@@ -93,7 +93,7 @@ class _Target:
     corpus: Any
     modalities: list[str] = field(default_factory=lambda: list(MEDIA))
     dims: list[str] = field(default_factory=lambda: ["valence", "arousal"])
-    media: dict[str, str] = field(default_factory=lambda: dict(MEDIA))
+    media: dict[str, list[str]] = field(default_factory=lambda: dict(MEDIA))
     readers: dict[str, list[Any]] = field(default_factory=dict)
     subject_dependent: bool = False
 
@@ -137,7 +137,7 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
         corpus,
         list(readers),
         list(recipe.target.dims),
-        {name: both[-1].medium for name, both in readers.items()},
+        {name: [r.medium for r in both] for name, both in readers.items()},
         {name: found for name, found in others.items() if found},
         recipe.split.subject_dependent,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ def check_corpus(
     corpus: Corpus,
     modalities: Sequence[str],
     dims: Sequence[str],
-    media: Mapping[str, str] | None = None,
+    media: Mapping[str, Sequence[str]] | None = None,
     *,
     readers: Mapping[str, Sequence[Reader]] | None = None,
     subject_dependent: bool = False,
@@ -76,7 +76,8 @@ def check_corpus(
 
     Args:
         corpus: the adapter; modalities, dims: as for `Corpus.load`.
-        media: "video" or "audio" per modality (its reader's medium): the track that each file must hold.
+        media: "video", "audio" or both per modality (the mediums of its readers): the tracks that each file
+            must hold.
         readers: of the modalities whose files are no media, all that share one: they are read to see whether
             they can be.
         subject_dependent: the recipe allows one subject in several parts, so that is not worth a note.
@@ -120,7 +121,9 @@ def check_corpus(
     )
 
 
-def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Sequence[Reader]]) -> float:
+def _longest(
+    clip: Clip, media: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[Reader]]
+) -> float:
     """Seconds of a clip's longest file, each looked into by the one who knows its kind."""
     found, unknown = [], {}
     for m, source in clip.sources.items():
@@ -129,7 +132,7 @@ def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Sequenc
             found += [float(np.asarray(stream["duration_s"]).reshape(-1)[0]) for stream in streams]
             continue
         try:
-            found.append(_duration(source, media.get(m)))
+            found.append(_duration(source, media.get(m, ())))
         except DataError as fault:
             if m in media:
                 raise
@@ -142,13 +145,13 @@ def _longest(clip: Clip, media: Mapping[str, str], readers: Mapping[str, Sequenc
     return max(found)
 
 
-def _duration(source: Source, medium: str | None) -> float:
+def _duration(source: Source, media: Collection[str]) -> float:
     info = probe(source.path)
     if source.boxes is not None and not np.isfinite(BoxTrack.read(source.boxes).boxes).all(axis=1).any():
         raise DataError(f"{source.boxes}: no row holds a face box, so no face could be read")
-    if medium == "video" and not info.has_video:
+    if "video" in media and not info.has_video:
         raise DataError(f"{source.path}: there is no video track in it")
-    if medium == "audio" and not info.has_audio:
+    if "audio" in media and not info.has_audio:
         raise DataError(f"{source.path}: there is no sound track in it")
     if source.step_s is not None and info.has_video:
         return info.frames * source.step_s  # the corpus knows better than the container

@@ -64,6 +64,8 @@ def plan(
                 phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))
         elif stage.apart:
             for m in filter(stage.trains, model.names):
+                clips = _of_modality(data.steps["train"], model.names.index(m), m)
+                _check_windows(recipe, number, clips, stage.windows[0], runtime, f" of {m}")
                 make = partial(maker.alone, number, loss, m)
                 name = f"{stage.name} {m}"
                 phases.append(
@@ -73,18 +75,25 @@ def plan(
                 )
         else:
             for window in stage.windows:
-                found = len(Windows(data.steps["train"], window))
-                if found < max(2, runtime.world):
-                    raise RecipeError(
-                        f"{recipe.at(f'stages.{number}.windows')}: the training clips hold {found} windows "
-                        f"of {window} steps, too few to train on. Write shorter windows, or use longer clips."
-                    )
+                _check_windows(recipe, number, data.steps["train"], window, runtime)
                 make = partial(maker.supervised, number, loss, window)
                 name = f"{stage.name} {window} steps"
                 phases.append(
                     Phase(name, stage.name, stage.objective, window, stage.epochs, every, make, falls)
                 )
     return phases
+
+
+def _check_windows(
+    recipe: Recipe, number: int, clips: Sequence[ClipSteps], window: int, runtime: Runtime, whose: str = ""
+) -> None:
+    """Stage `number` must find enough to train on: told before the stages ahead of it take their hours."""
+    found = len(Windows(clips, window))
+    if found < max(2, runtime.world):
+        raise RecipeError(
+            f"{recipe.at(f'stages.{number}.windows')}: the training clips hold {found} windows of {window} "
+            f"steps{whose}, too few to train on. Write shorter windows, or use longer clips."
+        )
 
 
 def _weights(recipe: Recipe, data: Data) -> Callable[[Tensor], Tensor] | None:

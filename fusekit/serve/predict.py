@@ -52,6 +52,8 @@ def predict_files(
     with BarProgress() as progress:
         predictor = Predictor(open_run(run_dir, registry, device))
         more = _more(beside, predictor.run.readers)
+        if video is not None:
+            _check_picture(video, (files[0], *more.values()), predictor.run.readers)
         for file in files:
             try:
                 counter = progress.counter(f"predicting {file.name}")
@@ -139,8 +141,11 @@ def _check_request(
         raise MissingExtraError(
             f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."
         )
-    if video is not None and "video" not in mediums(files[0]):
-        raise DataError(f"--video {video}: {files[0]} has no picture to draw into.")
+
+
+def _check_picture(video: Path, files: Sequence[Path], readers: Mapping[str, Reader]) -> None:
+    if not any("video" in mediums(file, readers) for file in files):
+        raise DataError(f"--video {video}: no picture to draw into in {', '.join(map(str, files))}.")
 
 
 def _stacked(found: Sequence[FilePrediction]) -> dict[str, np.ndarray]:

@@ -21,6 +21,15 @@ from fusekit.runs.training import claimed
             ("corpus={name: demo, subjects: 3, seconds: 12}", "stages.sequence.windows=[2, 500]"),
             "stages.1.windows: the training clips hold 1 windows of 500 steps",
         ),
+        (
+            (
+                "corpus={name: demo, subjects: 3, seconds: 12}",
+                "stages=[{name: latent, objective: adversarial, epochs: 1, batch_size: 4}, "
+                "{name: alone, objective: supervised, modalities: [voice], epochs: 1, batch_size: 4, "
+                "windows: [500]}, {name: sequence, objective: supervised, epochs: 1, batch_size: 4}]",
+            ),
+            "stages.1.windows: the training clips hold 1 windows of 500 steps of voice",
+        ),
         (("--branches-from", "nowhere"), "'nowhere' has no finished adversarial stage"),
         (
             ("--branches-from", "RUN", "train.weighting=none", "stages.latent.lr=1"),

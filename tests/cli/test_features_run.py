@@ -214,3 +214,11 @@ def test_a_recording_in_several_files_is_predicted_as_it_was_scored(tables: Any)
     for name in ("corpus/tables/d1.csv", "pulse=corpus/tables/d1.csv"):
         said = tables.fault(*words, "--with", name, "--out", "corpus/tables/d1.csv")
         assert "this is one of the recordings; choose another name" in said
+    # What is drawn into is the picture, whichever name it came by.
+    table_first = ("predict", run, "corpus/tables/d1.csv")
+    said = tables.fault(*table_first, "--video", "marked.mp4")
+    assert "no picture to draw into in corpus/tables/d1.csv." in " ".join(said.split())
+    assert not Path("marked.mp4").exists()
+    result = tables.run(*table_first, "--with", "voice=corpus/media/d1.mp4", "--video", "marked.mp4")
+    assert result.exit_code == 0, result.output
+    assert Path("marked.mp4").stat().st_size > 0

@@ -238,7 +238,7 @@ def test_the_reader_and_the_store_take_a_folder_for_a_video(tmp_path: Path) -> N
     assert PreparedStore(tmp_path / "store").key(reader, source) != key
     (tmp_path / "001/00004.png").unlink()
     assert data_hash(clips.values()) != facts
-    found = check_corpus(AfewVaCorpus(root=tmp_path), ("face",), VA, {"face": "video"})
+    found = check_corpus(AfewVaCorpus(root=tmp_path), ("face",), VA, {"face": ["video"]})
     assert (found.clips, found.duration_s) == (1, pytest.approx(0.16))
 
 

@@ -44,7 +44,7 @@ def test_what_a_corpus_holds(tmp_path):
         Clip("b", "s2", {"voice": sound(tmp_path / "b.wav", 2)}, labels(low[:10] + gap, 2), split="test"),
         Clip("c", "s2", {"voice": sound(tmp_path / "c.wav", 2)}, labels(low, 2), split="train"),
     ]
-    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": "video", "voice": "audio"})
+    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": ["video"], "voice": ["audio"]})
     assert (found.clips, found.subjects, found.kept) == (3, 2, ["a", "b", "c"])
     assert found.duration_s == pytest.approx(6, abs=0.01)
     assert found.sources == {"face": 0, "voice": 3}
@@ -75,7 +75,7 @@ def test_bad_clips_are_left_out_with_their_reason(tmp_path):
         ),
         Clip("deaf", "s6", {"face": sound(tmp_path / "deaf.wav", 1)}, good),
     ]
-    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": "video", "voice": "audio"})
+    found = check_corpus(Fixed(clips), ("face", "voice"), VA, {"face": ["video"], "voice": ["audio"]})
     assert found.kept == ["good"]
     reasons = {r.where: r.reason for r in found.rejected}
     assert set(reasons) == {"noise", "empty", "gone", "late", "deaf"}
@@ -85,7 +85,15 @@ def test_bad_clips_are_left_out_with_their_reason(tmp_path):
     assert "no labelled step" in reasons["late"]
     assert "no video track" in reasons["deaf"]
     with pytest.raises(DataError, match="a fixed corpus: no clip can be used. noise:"):
-        check_corpus(Fixed(clips[1:]), ("face", "voice"), VA, {"face": "video"})
+        check_corpus(Fixed(clips[1:]), ("face", "voice"), VA, {"face": ["video"]})
+
+
+def test_a_file_that_two_modalities_share_must_hold_the_tracks_of_both(tmp_path):
+    clips = [Clip("a", "s1", {"media": sound(tmp_path / "a.wav", 1)}, labels([[0.5, 0.5]], 1))]
+    assert check_corpus(Fixed(clips), ("media",), VA, {"media": ["audio"]}).kept == ["a"]
+    for both in (["video", "audio"], ["audio", "video"]):
+        with pytest.raises(DataError, match="a.wav: there is no video track in it"):
+            check_corpus(Fixed(clips), ("media",), VA, {"media": both})
 
 
 def test_labels_that_end_far_from_the_media_are_noted(tmp_path):
@@ -116,7 +124,7 @@ def test_files_that_are_no_media_are_read_by_their_reader(tmp_path):
         Clip("a", "s1", {"text": Source(tmp_path / "a.txt")}, good),
         Clip("gone", "s2", {"text": Source(tmp_path / "gone.txt")}, good),
     ]
-    found = check_corpus(Fixed(clips), ("text",), VA, {"text": "text"}, readers={"text": [Lines()]})
+    found = check_corpus(Fixed(clips), ("text",), VA, {"text": ["text"]}, readers={"text": [Lines()]})
     assert found.kept == ["a"]
     assert found.duration_s == 3
     assert "gone.txt: no such file" in found.rejected[0].reason
@@ -126,6 +134,8 @@ def test_without_a_recipe_an_unknown_kind_of_file_counts_beside_media_only(tmp_p
     (tmp_path / "a.txt").write_text("one\n")
     text, good = Source(tmp_path / "a.txt"), labels([[0.5, 0.5]], 1)
     both = [Clip("a", "s1", {"voice": sound(tmp_path / "a.wav", 2), "text": text}, good)]
-    assert check_corpus(Fixed(both), ("voice", "text"), VA, {"voice": "audio"}).duration_s == pytest.approx(2)
+    assert check_corpus(Fixed(both), ("voice", "text"), VA, {"voice": ["audio"]}).duration_s == pytest.approx(
+        2
+    )
     with pytest.raises(DataError, match="only a recipe says how to read it: fusekit data check RECIPE"):
         check_corpus(Fixed([Clip("a", "s1", {"text": text}, good)]), ("text",), VA, {})
