@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +29,11 @@ from fusekit.runs.files import read_json
 
 @dataclass
 class Run:
-    """A finished (or unfinished) run, opened for evaluation or prediction."""
+    """A finished (or unfinished) run, opened for evaluation or prediction.
+
+    Attributes:
+        notes: what reads files otherwise than it did in training.
+    """
 
     folder: Path
     recipe: Recipe
@@ -35,6 +41,7 @@ class Run:
     runtime: Runtime
     readers: dict[str, Reader]
     model: Model
+    notes: tuple[str, ...] = ()
 
     def split(self) -> folds.Split:
         """The stored split."""
@@ -68,6 +75,22 @@ def check_known(folder: Path, recipe: Recipe, registry: Registry) -> None:
     raise RunError("\n".join(map(str, faults)) + hint)
 
 
+def changed_readers(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
+    """Readers that no longer make of a file what they made of it when the run was trained, a sentence each: a
+    tokenizer was exchanged in its folder, say, or another version of a plugin is installed."""
+    path = folder / "provenance.json"
+    stored: dict[str, dict[str, Any]] = read_json(path).get("readers", {}) if path.is_file() else {}
+    notes = []
+    for m, reader in readers.items():
+        now = json.loads(json.dumps(reader.settings()))
+        was = stored.get(m, now)  # a run of before this was kept does not say
+        odd = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        if odd:
+            changes = ", ".join(f"{key} was {was.get(key)!r}, is {now.get(key)!r}" for key in odd)
+            notes.append(f"{m} is read otherwise than when '{folder}' was trained: {changes}.")
+    return notes
+
+
 def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     """Recipe, readers and best weights of a run.
 
@@ -91,4 +114,5 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     with torch.device("meta"):
         model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
     load_weights(model, without_prefix("model", tensors), str(path), assign=True)
-    return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval())
+    notes = tuple(changed_readers(folder, readers))
+    return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval(), notes)

@@ -27,7 +27,7 @@ from fusekit.runs.branches import remembered, take_branches
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
 from fusekit.runs.plan import plan
-from fusekit.runs.run import check_known
+from fusekit.runs.run import changed_readers, check_known
 
 
 def train(
@@ -81,7 +81,7 @@ def train(
         if runtime.is_main:
             stack.enter_context(claimed(run_dir))
             if resume:
-                _same_data(run_dir, data)
+                _as_begun(run_dir, data)
             else:
                 used = build.distributions(recipe, registry)
                 _begin(run_dir, recipe, data, str(runtime.device), plugins, used, branches_from)
@@ -131,13 +131,15 @@ def claimed(run_dir: Path) -> Iterator[None]:
         yield
 
 
-def _same_data(run_dir: Path, data: Data) -> None:
+def _as_begun(run_dir: Path, data: Data) -> None:
     began = read_json(run_dir / "provenance.json").get("data_sha256")
     if began is not None and began != data_hash(data.clips):
         raise RunError(
             f"the clips or labels are not those that '{run_dir}' began with (data_sha256 in its "
             "provenance.json). Put them back, or begin a new run."
         )
+    if changed := changed_readers(run_dir, data.readers):
+        raise RunError(" ".join(changed) + " Put back what it was, or begin a new run.")
 
 
 def _begin(
@@ -162,6 +164,7 @@ def _begin(
     facts["corpus"] = data.corpus.describe()
     facts["branches_from"] = [str(run.resolve()) for run in branches_from]
     facts["label_range"] = list(data.corpus.label_range)
+    facts["readers"] = {m: reader.settings() for m, reader in data.readers.items()}
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)

@@ -51,6 +51,8 @@ def predict_files(
     failed: list[str] = []
     with BarProgress() as progress:
         predictor = Predictor(open_run(run_dir, registry, device))
+        for note in predictor.run.notes:
+            progress.say(note)
         more = _more(beside, predictor.run.readers)
         if video is not None:
             _check_picture(video, (files[0], *more.values()), predictor.run.readers)

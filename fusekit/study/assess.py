@@ -48,6 +48,8 @@ def assess(
     Raises:
         RunError: `final`, and the split has no test part.
     """
+    for note in run.notes:
+        say(note)
     parts = ["validation"]
     read_at = None
     if final:

@@ -63,6 +63,27 @@ def test_changed_labels_are_noticed_when_a_run_goes_on(shop: Any, trained: Simpl
     assert "the clips or labels are not those that 'run' began with" in " ".join(said.split())
 
 
+def test_a_reader_that_reads_otherwise_than_in_training_is_told(
+    shop: Any, trained: SimpleNamespace, no_figures: None
+) -> None:
+    run = shop.adopt(trained.folder)
+    facts = json.loads((run / "provenance.json").read_text())
+    assert facts["readers"]["voice"]["mels"] == 16
+    quiet = shop.run("evaluate", "run", "--device", "cpu")
+    assert "otherwise" not in quiet.stderr
+    facts["readers"]["voice"] |= {"mels": 17, "window": "hann"}  # as if another fusekit had trained it
+    (run / "provenance.json").write_text(json.dumps(facts))
+    note = (
+        "voice is read otherwise than when 'run' was trained: mels was 17, is 16, window was 'hann', is None."
+    )
+    for command in (("evaluate", "run"), ("predict", "run", "corpus/media/a1.mp4")):
+        result = shop.run(*command, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        assert " ".join(result.stderr.split()).count(note) == 1
+    said = shop.fault("train", "--resume", "run", "--device", "cpu")
+    assert f"{note} Put back what it was, or begin a new run." in " ".join(said.split())
+
+
 def test_a_run_says_which_plugin_files_it_was_trained_with(shop: Any, no_figures: None) -> None:
     Path("half.py").write_text(
         "from fusekit.hookspecs import hookimpl\nfrom fusekit.nn.fusion.gmu import GMU\n\n\n"
