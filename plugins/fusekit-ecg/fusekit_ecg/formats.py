@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Reco
     import edfio
 
     try:
-        file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
+        with warnings.catch_warnings(action="ignore"):  # that it is cut off is said below, in a sentence
+            file = (edfio.read_bdf if path.suffix.lower() == ".bdf" else edfio.read_edf)(path)
         continuous, there = file.is_continuous, file.num_data_records
         names = [signal.label.strip() for signal in file.signals]
         with path.open("rb") as raw:  # edfio corrects the header's number of records by what it finds

@@ -249,6 +249,7 @@ def test_edf_is_read_by_the_names_of_its_signals(tmp_path: Path) -> None:
         read_recording(tmp_path / "three.edf", leads=2)
 
 
+@pytest.mark.filterwarnings("error")  # one sentence says it all
 def test_an_edf_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     import edfio
 
