@@ -14,7 +14,11 @@ from fusekit.cli.training import RunDir
 def predict(
     run: RunDir,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Recordings: video, sound, or what a plugin reads.")
+        list[Path],
+        typer.Argument(
+            metavar="[MODALITY=]FILE",
+            help="Recordings: video, sound, or what a plugin reads; MODALITY where the suffix does not tell.",
+        ),
     ],
     beside: Annotated[
         list[str] | None,

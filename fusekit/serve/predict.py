@@ -59,7 +59,7 @@ def predict_files(
         for file in files:
             try:
                 counter = progress.counter(f"predicting {file.name}")
-                one = predictor.predict_file({"": file, **more} if more else file, progress=counter)
+                one = predictor.predict_file(_recording(file, more, predictor.run.readers), progress=counter)
             except DataError as error:
                 if len(files) == 1:
                     raise
@@ -98,6 +98,16 @@ def _more(beside: Sequence[str], readers: Mapping[str, Reader]) -> dict[str, Pat
     return more
 
 
+def _recording(file: Path, more: Mapping[str, Path], readers: Mapping[str, Reader]) -> Path | dict[str, Path]:
+    """A recording's first file, which may be written MODALITY=FILE, and those of `--with`."""
+    name, equals, rest = str(file).partition("=")
+    if not equals or name not in readers or file.is_file():
+        return {"": file, **more} if more else file
+    if name in more:
+        raise DataError(f"two files are named for {name}: {rest} and {more[name]}; one will do.")
+    return {name: Path(rest), **more}
+
+
 def _title(file: Path, more: Mapping[str, Path]) -> str:
     """A recording's files without their folders."""
     return " + ".join(path.name for path in (file, *more.values()))
@@ -120,8 +130,9 @@ def _check_request(
     if beside and len(files) != 1:
         raise FusekitError(f"--with adds to one recording, and {len(files)} are given; run it once for each.")
     wanted = (("--out", out, SUFFIXES), ("--plot", plot, (".png",)), ("--video", video, (".mp4",)))
-    # A name of `--with` may hold the sign that parts modality and file.
-    inputs = {f.resolve() for f in (*files, *map(Path, beside), *(Path(w.partition("=")[2]) for w in beside))}
+    words = [*map(str, files), *beside]
+    # A file's own name may hold the sign that parts modality and file.
+    inputs = {Path(f).resolve() for word in words for f in (word, word.partition("=")[2])}
     for option, path, suffixes in wanted:
         if path is None:
             continue

@@ -120,7 +120,8 @@ class Predictor:
         """
         name = str(file) if not isinstance(file, Mapping) else " + ".join(str(p) for p in file.values())
         readers, notes = usable_readers(self.run, boxes)
-        sources = find_sources(file, readers, boxes)
+        columns = {m: given.source or m for m, given in self.run.recipe.modalities.items()}
+        sources = find_sources(file, readers, boxes, columns)
         notes = [n for n in notes if n.split(":")[0] in sources.given]
         absences = [f"{m} is absent: {why}" for m, why in sources.absent.items()]
         streams = {m: readers[m].prepare(source) for m, source in sources.given.items()}

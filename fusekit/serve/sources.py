@@ -36,7 +36,10 @@ class Sources:
 
 
 def find_sources(
-    file: Path | Mapping[str, Path], readers: Mapping[str, Reader], boxes: Path | None
+    file: Path | Mapping[str, Path],
+    readers: Mapping[str, Reader],
+    boxes: Path | None,
+    columns: Mapping[str, str] | None = None,
 ) -> Sources:
     """Files -> sources of the recipe's modalities.
 
@@ -44,10 +47,11 @@ def find_sources(
         file: one file, which serves every modality whose reader opens what it holds, or `{modality: file}`
             (then "" may name one that serves every modality not named).
         boxes: CSV of face boxes for the modalities that read the picture.
+        columns: the column of the corpus that each modality was read from; None: one each.
 
     Raises:
         DataError: a file is missing, empty or no medium; it serves no modality; a modality is unknown;
-            nothing is left for the file named "".
+            nothing is left for the file named "", or its suffix fits modalities of different columns.
     """
     named = {m: Path(path) for m, path in file.items()} if isinstance(file, Mapping) else {"": Path(file)}
     unknown = sorted(set(named) - {*readers, ""})
@@ -58,6 +62,8 @@ def find_sources(
             f"{named['']}: nothing is left for it to serve, as {', '.join(readers)} have files of their own; "
             "leave out the name of what it holds."
         )
+    if "" in named:
+        _check_one(named[""], {m: r for m, r in readers.items() if m not in named}, columns or {})
     chosen = {m: named.get(m, named.get("")) for m in readers}
     held = {path: mediums(path, readers) for path in dict.fromkeys(chosen.values()) if path is not None}
     given: dict[str, Source] = {}
@@ -87,11 +93,22 @@ def modality_of(path: Path, readers: Mapping[str, Reader]) -> str:
     Raises:
         DataError: there is none, or more than one.
     """
-    fitting = [m for m, reader in readers.items() if path.suffix.lower() in reader.suffixes]
+    fitting = _fitting(path, readers)
     if len(fitting) == 1:
         return fitting[0]
     why = f"{' and '.join(fitting)} both read" if fitting else "no modality of this run is known by"
     raise DataError(f"{path}: {why} {path.suffix or 'a name without suffix'}; write MODALITY={path}.")
+
+
+def _fitting(path: Path, readers: Mapping[str, Reader]) -> list[str]:
+    return [m for m, reader in readers.items() if path.suffix.lower() in reader.suffixes]
+
+
+def _check_one(path: Path, readers: Mapping[str, Reader], columns: Mapping[str, str]) -> None:
+    """A table of one modality would be read as another's, and fit where it is as wide."""
+    fitting = _fitting(path, readers)
+    if len({columns.get(m, m) for m in fitting}) > 1:
+        raise DataError(f"{path}: {' and '.join(fitting)} both read {path.suffix}; write MODALITY={path}.")
 
 
 def _holding(

@@ -222,3 +222,24 @@ def test_a_recording_in_several_files_is_predicted_as_it_was_scored(tables: Any)
     result = tables.run(*table_first, "--with", "voice=corpus/media/d1.mp4", "--video", "marked.mp4")
     assert result.exit_code == 0, result.output
     assert Path("marked.mp4").stat().st_size > 0
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_of_two_tables_each_is_told_whose_it_is(tables: Any) -> None:
+    run = str(tables.train(recipe="tables"))
+    pulse, head = "corpus/tables/d1.csv", "corpus/tables/d1.npy"
+    said = tables.fault("predict", run, pulse)
+    assert f"{pulse}: pulse and head both read .csv; write MODALITY={pulse}." in " ".join(said.split())
+    both = [(f"pulse={pulse}", f"head={head}"), (pulse, f"head={head}"), (f"head={head}", f"pulse={pulse}")]
+    for number, (first, beside) in enumerate(both):
+        result = tables.run("predict", run, first, "--with", beside, "--out", f"{number}.csv")
+        assert result.exit_code == 0, result.output
+    tables_of = [read_table(Path(f"{number}.csv"))["valence"] for number in range(3)]
+    assert (tables_of[0] == tables_of[1]).all()
+    assert (tables_of[0] == tables_of[2]).all()
+    result = tables.run("predict", run, f"head={head}", "--out", "head.csv")
+    assert "pulse is absent: no file was given for it" in " ".join(result.stderr.split())
+    said = tables.fault("predict", run, f"head={head}", "--with", f"head={head}")
+    assert "two files are named for head" in said
+    said = tables.fault("predict", run, f"pulse={pulse}", "--out", pulse)
+    assert "this is one of the recordings" in said

@@ -78,6 +78,16 @@ def test_a_suffix_tells_the_modality_unless_two_share_it(files: Path) -> None:
         modality_of(Path("b.xml"), READERS)
 
 
+def test_a_file_that_two_modalities_could_read_is_not_given_to_both(files: Path) -> None:
+    with pytest.raises(DataError, match="a.csv: ecg and text both read .csv; write MODALITY="):
+        find_sources(files / "a.csv", READERS, None)
+    # Where one is named the other is meant; where both were read from one column, both are.
+    found = find_sources({"": files / "a.csv", "text": files / "a.srt"}, READERS, None)
+    assert {m: s.path.name for m, s in found.given.items()} == {"ecg": "a.csv", "text": "a.srt"}
+    found = find_sources(files / "a.csv", READERS, None, {"ecg": "table", "text": "table"})
+    assert list(found.given) == ["ecg", "text"]
+
+
 def test_what_cannot_be_opened_is_told_with_what_could(files: Path) -> None:
     with pytest.raises(DataError, match=r"no such file; name video or sound or ecg \(.csv, .edf\) or text"):
         mediums(files / "gone.csv", READERS)
