@@ -49,6 +49,12 @@ def _rows(subject: Subject) -> Iterator[str]:
     for name, value in changed.items():
         if value.is_floating_point():
             value[1] = other[name][1]
+        elif name == "quadrant":
+            value[1] = (value[1] + 1) % 4
+        elif name == "present":
+            value[1, :, 0] = ~value[1, :, 0]
+        elif name == "valid":
+            value[1, -1] = False
     after = subject.ask(module, changed)
     for name, value in before.items():
         if value.dim() == 0 or len(value) != ROWS:

@@ -229,7 +229,16 @@ class NoTuple(Sound):
         return super().forward(x, valid, context, state)[0]
 
 
+class Shortest(Sound):
+    """Scales by the length of the batch's shortest clip."""
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        summary, state, trace = super().forward(x, valid, context, state)
+        return summary / valid.sum(1).min(), state, trace
+
+
 TEMPORALS = [
+    (Shortest, "rows", "other content in row 1 changes `summary` in rows 0, 2 and 3"),
     (BatchAxis, "rows", "its recurrence runs over the batch axis, not over time"),
     (BothWays, "causal", "declared causal, but other content from step 1 on changes steps before it"),
     (PadsGradient, "padding", "NaN in padding changes the gradient of `cell.weight_ih`"),

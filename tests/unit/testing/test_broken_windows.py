@@ -178,6 +178,16 @@ class Unconditioned(Layer):
         return self.out(nn.functional.pad(latent.z.flatten(1), (0, int(self.uses))))
 
 
+class Together(Layer):
+    """Uses the sum of the batch's quadrants."""
+
+    def forward(self, latent: Latent) -> Tensor:
+        if self.uses and latent.quadrant is not None:
+            together = latent.quadrant.sum().expand(len(latent.quadrant)) % 4
+            latent = Latent(z=latent.z, quadrant=together)
+        return super().forward(latent)
+
+
 class Wordless(Layer):
     """Refuses a conditioning without a word."""
 
@@ -254,6 +264,7 @@ ROWS = [
     ("quadrant", Unteachable, "learns", "no gradient reaches its input `x`"),
     ("quadrant", Silent, "shapes", "conditioning is 'channel', yet it gives no quadrant"),
     ("projector", Unconditioned, "shapes", "conditioning channel: the quadrant changes nothing"),
+    ("projector", Together, "rows", "other content in row 1 changes `features` in rows 0, 2 and 3"),
     ("projector", Wordless, "shapes", "it raised ValueError"),
     ("head", ByTime, "shapes", "other content at step 2 changes step 0"),
     ("head", Counting, "shapes", "the same steps in another order are predicted otherwise"),
