@@ -100,12 +100,16 @@ def _more(beside: Sequence[str], readers: Mapping[str, Reader]) -> dict[str, Pat
 
 def _recording(file: Path, more: Mapping[str, Path], readers: Mapping[str, Reader]) -> Path | dict[str, Path]:
     """A recording's first file, which may be written MODALITY=FILE, and those of `--with`."""
-    name, equals, rest = str(file).partition("=")
-    if not equals or name not in readers or file.is_file():
-        return {"": file, **more} if more else file
+    name, path = _parted(str(file), readers)
     if name in more:
-        raise DataError(f"two files are named for {name}: {rest} and {more[name]}; one will do.")
-    return {name: Path(rest), **more}
+        raise DataError(f"two files are named for {name}: {path} and {more[name]}; one will do.")
+    return {name: path, **more} if name or more else path
+
+
+def _parted(word: str, readers: Mapping[str, Reader]) -> tuple[str, Path]:
+    """`[MODALITY=]FILE` -> modality or "", and file. A file whose own name holds the sign goes first."""
+    name, equals, rest = word.partition("=")
+    return (name, Path(rest)) if equals and name in readers and not Path(word).is_file() else ("", Path(word))
 
 
 def _title(file: Path, more: Mapping[str, Path]) -> str:
@@ -114,13 +118,13 @@ def _title(file: Path, more: Mapping[str, Path]) -> str:
 
 
 def _named(word: str, readers: Mapping[str, Reader]) -> tuple[str, Path]:
-    """`[MODALITY=]FILE` -> modality and file."""
-    name, equals, rest = word.partition("=")
-    if equals and name in readers:
-        return name, Path(rest)
-    if equals and not Path(word).is_file():
-        raise DataError(f"--with {word}: the run has no modality {name}; it has {', '.join(readers)}.")
-    return modality_of(Path(word), readers), Path(word)
+    """A word of `--with` -> modality and file."""
+    name, path = _parted(word, readers)
+    if not name and "=" in word and not path.is_file():
+        raise DataError(
+            f"--with {word}: the run has no modality {word.partition('=')[0]}; it has {', '.join(readers)}."
+        )
+    return name or modality_of(path, readers), path
 
 
 def _check_request(
@@ -132,7 +136,7 @@ def _check_request(
     wanted = (("--out", out, SUFFIXES), ("--plot", plot, (".png",)), ("--video", video, (".mp4",)))
     words = [*map(str, files), *beside]
     # A file's own name may hold the sign that parts modality and file.
-    inputs = {Path(f).resolve() for word in words for f in (word, word.partition("=")[2])}
+    inputs = {Path(f).resolve() for word in words for f in (word, word.partition("=")[2]) if f}
     for option, path, suffixes in wanted:
         if path is None:
             continue
