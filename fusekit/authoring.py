@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 
 from fusekit import __version__
+from fusekit.distribution import NAME
 from fusekit.errors import FusekitError
 from fusekit.registry import Kind, Registry
 
@@ -37,6 +38,8 @@ def words(name: str) -> dict[str, str]:
         )
     if name.startswith("fusekit-"):
         raise FusekitError(f"the package is called fusekit-NAME as it is: `fusekit plugin new {name[8:]}`.")
+    if f"fusekit-{name}" == NAME:
+        raise FusekitError(f"{NAME} is fusekit itself; a kind of recording needs another word.")
     if name.replace("-", "_") in TAKEN:
         raise FusekitError(f"'{name}' is a manifest's own column; a kind of recording needs another word.")
     if name in ("null", "true", "false"):

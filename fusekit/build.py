@@ -55,8 +55,8 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
     faults += misfits(recipe)
     if recipe.output.predictions == "parquet" and find_spec("pyarrow") is None:
         faults.append(
-            f"{recipe.at('output.predictions')}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or "
-            "choose csv."
+            f"{recipe.at('output.predictions')}: Parquet needs pyarrow: "
+            "pip install 'fusekit-multimodal[parquet]', or choose csv."
         )
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))

@@ -16,7 +16,7 @@ PACKAGES = (
     "torch", "torchvision", "timm", "numpy", "scipy", "av", "soundfile", "librosa", "opencv-python-headless",
     "accelerate", "safetensors", "omegaconf", "typer", "rich", "pluggy", "matplotlib", "plotly",
 )  # fmt: skip
-EXTRAS = {"parquet": "pyarrow", "tensorboard": "tensorboard"}
+EXTRAS = {"parquet": "pyarrow"}
 
 
 def doctor(as_json: Json = False, plugin: Plugins = None) -> None:
@@ -28,7 +28,14 @@ def doctor(as_json: Json = False, plugin: Plugins = None) -> None:
       fusekit doctor --plugin my_fusion.py
     """
     faults: list[str] = []
-    facts = [*_here(), *_packages(faults), *_devices(faults), *_media(faults), *_plugins(plugin, faults)]
+    facts = [
+        *_here(),
+        *_distribution(faults),
+        *_packages(faults),
+        *_devices(faults),
+        *_media(faults),
+        *_plugins(plugin, faults),
+    ]
     if as_json:
         import json
 
@@ -54,8 +61,22 @@ def _here() -> Iterator[tuple[str, str]]:
     yield "machine", f"{platform.platform()}, {os.cpu_count()} cores"
 
 
+def _distribution(faults: list[str]) -> Iterator[tuple[str, str]]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from fusekit import distribution
+
+    try:
+        yield "distribution", f"{distribution.NAME} {version(distribution.NAME)}"
+    except PackageNotFoundError:
+        yield "distribution", f"{distribution.NAME} is not installed: this is a folder of source code"
+    faults += distribution.faults()
+
+
 def _packages(faults: list[str]) -> Iterator[tuple[str, str]]:
     from importlib.metadata import PackageNotFoundError, version
+
+    from fusekit.distribution import NAME
 
     for package in PACKAGES:
         try:
@@ -66,7 +87,7 @@ def _packages(faults: list[str]) -> Iterator[tuple[str, str]]:
         try:
             yield f"extra {extra}", version(package)
         except PackageNotFoundError:
-            yield f"extra {extra}", f"not installed: `pip install 'fusekit[{extra}]'`"
+            yield f"extra {extra}", f"not installed: `pip install '{NAME}[{extra}]'`"
 
 
 def _devices(faults: list[str]) -> Facts:

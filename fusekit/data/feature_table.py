@@ -91,7 +91,8 @@ def _numbers(cells: Sequence[str]) -> np.ndarray | None:
 def _read_parquet(path: Path) -> dict[str, np.ndarray | None]:
     if find_spec("pyarrow") is None:
         raise MissingExtraError(
-            f"{path}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or save it as .csv or .npy."
+            f"{path}: Parquet needs pyarrow: pip install 'fusekit-multimodal[parquet]', or save it as .csv "
+            "or .npy."
         )
     import pyarrow
     from pyarrow import parquet, types

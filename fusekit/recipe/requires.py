@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
+from fusekit.distribution import NAME, STRANGER, same
 from fusekit.recipe.faults import Fault
 from fusekit.recipe.nodes import Node
 from fusekit.registry import Registry
-
-
-def same(name: str) -> str:
-    """A distribution's name as package indexes compare it: `Fusekit_ECG` and `fusekit-ecg` are one."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def wanted(root: Node) -> list[tuple[str, str]]:
@@ -37,6 +32,10 @@ def requirement_faults(names: Iterable[tuple[str, str]], registry: Registry) -> 
 
 def missing(name: str, registry: Registry) -> str:
     """What is the matter with a distribution, and what to type; empty if nothing is."""
+    if same(name) == STRANGER:
+        return (
+            f"{name} is another project on the package index. This one is {NAME}: write that, or leave it out"
+        )
     found = [status for status in registry.plugins if same(status.distribution) == same(name)]
     for status in found:
         if status.state == "disabled":

@@ -156,7 +156,7 @@ def _check_request(
         raise FusekitError("name at least one file.")
     if out is not None and out.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError(
-            f"{out}: Parquet needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."
+            f"{out}: Parquet needs pyarrow: pip install 'fusekit-multimodal[parquet]', or choose .csv."
         )
 
 

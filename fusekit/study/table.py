@@ -171,7 +171,8 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
-            f"'{path}' is Parquet, which needs pyarrow: pip install 'fusekit[parquet]', or choose .csv."
+            f"'{path}' is Parquet, which needs pyarrow: pip install 'fusekit-multimodal[parquet]', or choose "
+            ".csv."
         ) from error
     return pyarrow, pyarrow.parquet
 

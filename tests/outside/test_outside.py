@@ -9,21 +9,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
+import zipfile
 from dataclasses import dataclass
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("hatchling", reason="wheels are built with hatchling: pip install 'fusekit[test]'")
+from fusekit.distribution import NAME, same
+
+pytest.importorskip(
+    "hatchling", reason="wheels are built with hatchling: pip install 'fusekit-multimodal[test]'"
+)
 pytest.importorskip("pip", reason="wheels are built and installed with pip")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))
 SKIN = "fusekit-skin"
+PRINTING = (
+    "*.md",
+    "docs/**/*.md",
+    "docs/**/*.py",
+    "plugins/**/*.md",
+    "plugins/**/*.py",
+    "fusekit/**/*.py",
+    "fusekit/**/*.in",
+    "recipes/*.yaml",
+)
+INVENTED = {"fusekit-mean", "fusekit-eda"}  # packages that a page tells how to write
 
 # What each package of ours adds to the recipe: the modality's name and its parts.
 PARTS = {
@@ -112,7 +130,7 @@ class Elsewhere:
 
 
 def name_of(source: Path) -> str:
-    return "fusekit" if source == ROOT else source.name
+    return NAME if source == ROOT else source.name
 
 
 def pip(*words: str) -> None:
@@ -161,6 +179,35 @@ def test_the_written_package_passes_its_own_tests_and_the_kit(elsewhere: Elsewhe
     assert "keeps the contracts" in elsewhere.fusekit("plugin", "check", SKIN).stdout
     done = elsewhere.run("-m", "pytest", "-q", "-p", "no:cacheprovider", f"{SKIN}/tests")
     assert "passed" in done.stdout
+
+
+def test_what_is_printed_after_pip_install_can_be_installed(elsewhere: Elsewhere) -> None:
+    """Names and extras of ours, in documents, messages and templates, against the wheels."""
+    wheels = {}
+    for file in (elsewhere.folder / "wheels").glob("*.whl"):
+        with zipfile.ZipFile(file) as wheel:
+            (name,) = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
+            facts = Parser().parsestr(wheel.read(name).decode())
+        wheels[same(facts["Name"])] = set(facts.get_all("Provides-Extra") or ())
+        assert not [n for n in facts.get_all("Requires-Dist") or () if re.match(r"fusekit\b(?!-)", n)]
+    files = [p for pattern in PRINTING for p in ROOT.glob(pattern)]
+    printed = [(p, word) for p in files for word in installs(p.read_text(encoding="utf-8"))]
+    assert len(printed) >= 15
+    told = {same(word.split("[")[0]) for _, word in printed}
+    assert told >= {NAME, *(p.name for p in PLUGINS)}
+    for file, word in printed:
+        name, _, extras = word.rstrip("]").partition("[")
+        if same(name) not in INVENTED:
+            assert same(name) in wheels, f"{file}: pip install {word}"
+            assert set(filter(None, extras.split(","))) <= wheels[same(name)], f"{file}: pip install {word}"
+
+
+def installs(text: str) -> list[str]:
+    """Distributions of ours behind every `pip install`, as `name[extra]`."""
+    rest = re.findall(r"pip install ([^\n`;&|]*)", text)
+    return [
+        w for line in rest for w in re.findall(r"(?<![\w/.{-])fusekit[\w-]*(?:\[[\w,]+\])?(?![\w/])", line)
+    ]
 
 
 @pytest.mark.parametrize("name", [p.name for p in PLUGINS])

@@ -138,7 +138,7 @@ def test_parquet_counts_nulls_as_gaps_and_whole_numbers_as_numbers(tmp_path: Pat
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     monkeypatch.setattr(feature_table, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'fusekit\[parquet\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'fusekit-multimodal\[parquet\]'"):
         feature_table.read_features(tmp_path / "t.parquet")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fusekit import build, plugins
+from fusekit.distribution import same
 from fusekit.errors import RecipeError, RunError
 from fusekit.hookspecs import hookimpl
 from fusekit.recipe import requires
@@ -61,7 +62,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def install(monkeypatch: pytest.MonkeyPatch, *found: Any) -> None:
     def version(name: str) -> str:
-        if requires.same(name) == "fusekit-pulse" and found:
+        if same(name) == "fusekit-pulse" and found:
             return "0.3"
         raise PackageNotFoundError(name)
 
