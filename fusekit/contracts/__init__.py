@@ -29,6 +29,7 @@ from fusekit.contracts.networks import (
     Temporal,
     Trace,
 )
+from fusekit.contracts.reopening import opening, reopened, unsaved, weights_follow
 
 __all__ = [
     "Clip",
@@ -51,4 +52,8 @@ __all__ = [
     "Tail",
     "Temporal",
     "Trace",
+    "opening",
+    "reopened",
+    "unsaved",
+    "weights_follow",
 ]

@@ -94,19 +94,14 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
-def load_weights(
-    module: nn.Module, tensors: Mapping[str, Tensor], where: str, *, assign: bool = False
-) -> None:
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict that must fit exactly.
-
-    Args:
-        assign: take the tensors over instead of copying into the module's, which may be on the meta device.
 
     Raises:
         RunError: names or shapes differ; says how many, and the first of each.
     """
     try:
-        module.load_state_dict(dict(tensors), strict=True, assign=assign)
+        module.load_state_dict(dict(tensors), strict=True)
     except RuntimeError as error:
         own = module.state_dict()
         odd = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusekit.contracts import Encoder
+from fusekit.contracts import Encoder, weights_follow
 from fusekit.errors import RecipeError
 
 
@@ -44,8 +44,7 @@ class TimmEncoder(Encoder):
             raise RecipeError(f"encoder timm: timm has no model named '{model}'.{hint}")
         if pretrained and weights:
             raise RecipeError("encoder timm: give either `pretrained: true` or `weights: FILE`, not both.")
-        # The builder checks shapes on the meta device, where nothing may be fetched.
-        on_meta = torch.empty(0).device.type == "meta"
+        loads = not weights_follow()
         # Models with a position per patch are built for one size; others take any, and no such argument.
         published = timm.get_pretrained_cfg(model)
         sized: dict[str, Any] = {}
@@ -53,7 +52,7 @@ class TimmEncoder(Encoder):
             sized["img_size"] = tuple(raw_shape[1:])
         try:
             self.net = timm.create_model(
-                model, pretrained=pretrained and not on_meta, num_classes=0, in_chans=raw_shape[0], **sized
+                model, pretrained=pretrained and loads, num_classes=0, in_chans=raw_shape[0], **sized
             )
         except (AssertionError, TypeError, ValueError) as error:
             raise self._refusal(model, raw_shape, error) from error
@@ -64,7 +63,7 @@ class TimmEncoder(Encoder):
                 "once, so that the hub's cache keeps them, or give `weights: FILE`, not `pretrained: true`."
             ) from error
         self.trained = pretrained or weights is not None
-        if weights and not on_meta:
+        if weights and loads:
             self._load(Path(weights))
         config: Mapping[str, Any] = self.net.pretrained_cfg  # type: ignore[assignment]
         mean, std = list(config.get("mean", (0.5,) * 3)), list(config.get("std", (0.5,) * 3))
@@ -74,7 +73,7 @@ class TimmEncoder(Encoder):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         # `num_features` is not the pooled width of models with a convolutional head; this attribute is.
         self.out_shape = (int(self.net.head_hidden_size),)  # type: ignore[arg-type]
-        if on_meta:
+        if self.mean.is_meta:  # the builder looks at shapes
             self._try(model, raw_shape)
 
     def _try(self, model: str, raw_shape: tuple[int, ...]) -> None:

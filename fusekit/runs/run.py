@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 
 from fusekit import build
-from fusekit.contracts import Reader
+from fusekit.contracts import Reader, opening
 from fusekit.data import folds
 from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_prefix
 from fusekit.engine.runtime import Runtime
@@ -110,9 +109,8 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     readers = build.build_readers(recipe, registry)
     path = folder / "checkpoints" / "best.safetensors"
     tensors, _ = load_checkpoint(path)
-    # On the meta device: no weights are drawn, and none are fetched from a hub, only to be replaced.
-    with torch.device("meta"):
+    with opening(recipe.train.seed):  # no weights are fetched from a hub, only to be replaced
         model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
-    load_weights(model, without_prefix("model", tensors), str(path), assign=True)
+    load_weights(model, without_prefix("model", tensors), str(path))
     notes = tuple(changed_readers(folder, readers))
     return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval(), notes)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from fusekit.contracts import Encoder
+from fusekit.contracts import Encoder, weights_follow
 from fusekit.errors import MissingExtraError, RecipeError
 from fusekit_text.tokens import HASHED, fingerprint, folder_of, load_tokenizer
 
@@ -140,7 +140,7 @@ def _load(transformers: Any, folder: Path) -> nn.Module:
     lacking: Any = ()
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **own)
-        if torch.empty(0).device.type == "meta":  # the builder checks shapes: nothing is read
+        if weights_follow():
             net = transformers.AutoModel.from_config(config, trust_remote_code=False)
         else:
             net, told = transformers.AutoModel.from_pretrained(
