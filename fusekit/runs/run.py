@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from fusekit import build
 from fusekit.contracts import Reader, opening
 from fusekit.data import folds
