@@ -125,6 +125,19 @@ class Reader(ABC):
     def settings(self) -> dict[str, Any]:
         """JSON-able settings that change what `prepare` returns: part of the prepared store's key."""
 
+    def files(self, source: Source) -> Sequence[Path]:
+        """All files that `prepare` opens for a source: by their content, in this order, the prepared store
+        and a run know the recording, so that none of them can change unnoticed. A folder stands for all files
+        in it. One that is not there may be named: its absence counts as content.
+
+        Say it where a reader opens more than the source names: the parts that a header names, tables beside
+        it. What is no clip's own, as a detector's model, belongs into `settings`, by its content.
+
+        Raises:
+            DataError: the source does not tell which they are (a damaged header).
+        """
+        return [source.path] if source.boxes is None else [source.path, source.boxes]
+
     @abstractmethod
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """Decode a file once. Always holds `duration_s (1,)`; the rest is the reader's own.
@@ -162,6 +175,12 @@ class Detector(ABC):
     """
 
     to_tight: ClassVar[tuple[float, float, float, float]] = (0.0, 0.0, 0.0, 0.0)
+
+    def files(self) -> Sequence[Path]:
+        """Files that it reads, as a network's weights: their content is part of what a reader that uses it
+        prepares.
+        """
+        return ()
 
     @abstractmethod
     def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:

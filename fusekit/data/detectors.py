@@ -198,6 +198,10 @@ class YuNet(Detector):
                 f"yunet: {self.model}: OpenCV cannot read it as a YuNet model ({fault.err})."
             ) from fault
 
+    def files(self) -> tuple[Path]:
+        """The model file."""
+        return (Path(self.model),)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(YuNet, model=self.model, least_score=self.least_score), ()
 

@@ -1,10 +1,12 @@
 """The prepared store: each file is decoded once, then memory-mapped.
 
 An entry is a folder `<2 hex>/<key>/` of `.npy` files and `entry.json`, which lists them. The key is the
-sha256 of the file's content, the boxes' content, the time override, the reader's class and settings, and
-`FORMAT`. An entry is written under a temporary name and renamed when it is whole and on disk, under a lock
-per `<2 hex>` folder: of two processes that want the same entry one prepares and the other waits and reads;
-one that is killed leaves a temporary folder, which the next writer removes.
+sha256 of the content of all files that the reader opens (`Reader.files`), of what else the source says (its
+time override), the reader's class and settings, its plugin's version and code (`makers`), and `FORMAT`. An
+entry is written under a temporary name and renamed when it is whole and on disk, under a lock per `<2 hex>`
+folder: of two processes that want the same entry one prepares and the other waits and reads; one that is
+killed leaves a temporary folder, which the next writer removes. Each array has a checksum, which is compared
+when a process first opens the entry.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
+import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +28,14 @@ from filelock import FileLock
 
 from fusekit.contracts import Clip, Reader, Rejected, Source, Stream
 from fusekit.data.cache import cache_dir
-from fusekit.data.pictures import numbered
-from fusekit.errors import DataError, FusekitError
+from fusekit.data.content import Contents, reading, unfolded, write_synced, writing
+from fusekit.data.makers import makers
+from fusekit.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a reader of ours prepares the same file differently under the same settings."""
+_FILES = ("path", "boxes")
+"""Fields of a source that count by the content of the files."""
 MAPPED_BYTES = 1 << 20
 """Arrays from this size on stay on disk behind a memory map, smaller ones are read."""
 
@@ -55,9 +61,9 @@ class Prepared(Mapping[str, np.ndarray]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._sizes: dict[str, int] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))[
-            "arrays"
-        ]
+        entry = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+        self._sizes: dict[str, int] = entry["arrays"]
+        self._checksums: dict[str, int] = entry["checksums"]
         self._small: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -80,19 +86,27 @@ class Prepared(Mapping[str, np.ndarray]):
         return Prepared, (self.folder,)
 
     def whole(self) -> bool:
-        """Is every array there in full length (a cut-short copy or a full disk shows here)."""
+        """Is every array there in full length, and every bit as it was written (`checksum`)."""
         files = {name: self.folder / f"{name}.npy" for name in self._sizes}
-        return all(f.is_file() and f.stat().st_size == self._sizes[name] for name, f in files.items())
+        return self._checksums.keys() == self._sizes.keys() and all(
+            f.is_file() and f.stat().st_size == self._sizes[name] and checksum(f) == self._checksums[name]
+            for name, f in files.items()
+        )
+
+
+def _on_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 class PreparedStore:
     """Prepared clips under `folder` (default: `prepared` in the cache folder); safe to share between
-    processes."""
+    processes. `say` is told of an entry that was found damaged."""
 
-    def __init__(self, folder: Path | str | None = None) -> None:
+    def __init__(self, folder: Path | str | None = None, say: Callable[[str], object] = _on_stderr) -> None:
         self.folder = Path(folder) if folder is not None else cache_dir() / "prepared"
+        self.say = say
         self._open: dict[str, Prepared] = {}
-        self._hashes: dict[tuple[str | int, ...], str] = {}
+        self._contents = Contents(self.folder / "contents")
 
     def get(self, reader: Reader, source: Source) -> Stream:
         """The stream that `reader.prepare(source)` gives, from disk where it was prepared before.
@@ -108,7 +122,7 @@ class PreparedStore:
         folder = self.folder / key[:2] / key
         entry = self._load(folder)
         if entry is None:
-            with _writing(self.folder):
+            with writing(self.folder):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(folder.parent / ".lock"):
                     entry = self._load(folder)  # another process may have been faster
@@ -118,43 +132,37 @@ class PreparedStore:
         return entry
 
     def key(self, reader: Reader, source: Source) -> str:
-        """64 hex digits that stand for this file's content as this reader prepares it."""
+        """64 hex digits that stand for the content of this recording's files as this reader prepares it.
+
+        Raises:
+            DataError: a file is missing or cannot be read.
+        """
         parts = {
             "format": FORMAT,
             "reader": f"{type(reader).__module__}.{type(reader).__qualname__}",
+            "makers": makers(reader),
             "settings": reader.settings(),
-            "content": self.content(source.path),
-            "boxes": None if source.boxes is None else self.content(source.boxes),
-            "start_s": source.start_s,
-            "step_s": source.step_s,
+            "files": self.content(reader, source),
+            "source": {f.name: getattr(source, f.name) for f in fields(source) if f.name not in _FILES},
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
-    def content(self, path: Path) -> str:
-        """sha256 of a file, or of a folder's pictures with their numbers; remembered, on disk too, while
-        path, sizes and times of change stay.
+    def content(self, reader: Reader, source: Source) -> list[tuple[str, str]]:
+        """Name and sha256 (or "absent") of every file that the reader opens for a source.
+
+        Names are those that may matter: of the source's own file its suffix alone, of further ones where they
+        lie beside it; so a recording that is moved or renamed as a whole stays the same.
+
+        Raises:
+            DataError: the source's own file is missing, or one cannot be read.
         """
-        path = Path(path)
-        pictures = numbered(path) if path.is_dir() else []
-        if not pictures and not path.is_file():
+        path = Path(source.path)
+        if not path.exists():
             raise DataError(f"{path}: no such file. Check the path in the manifest or corpus root.")
-        stats = [(number, file.stat()) for number, file in pictures] or [(0, path.stat())]
-        facts = tuple(fact for number, stat in stats for fact in (number, stat.st_size, stat.st_mtime_ns))
-        # A single file keeps the form that notes on disk have always had.
-        known: tuple[str | int, ...] = (str(path.resolve()), *(facts if pictures else facts[1:]))
-        if known not in self._hashes:
-            note = self.folder / "hashes" / hashlib.sha256(repr(known).encode()).hexdigest()
-            text = note.read_text(encoding="ascii") if note.is_file() else ""
-            if len(text) != 64:
-                with _reading(path):
-                    text = _folder_digest(pictures) if pictures else _digest(path)
-                with _writing(self.folder):
-                    note.parent.mkdir(parents=True, exist_ok=True)
-                    temporary = note.with_name(f".tmp-{uuid.uuid4().hex}")
-                    _write_synced(temporary, text.encode("ascii"))
-                    temporary.replace(note)
-            self._hashes[known] = text
-        return self._hashes[known]
+        with reading(path):
+            files = unfolded([Path(file) for file in reader.files(source)])
+        digests = self._contents.of(files)
+        return list(zip((_role(file, source) for file in files), digests, strict=True))
 
     def _load(self, folder: Path) -> Prepared | None:
         """The entry if it is there and whole."""
@@ -162,25 +170,31 @@ class PreparedStore:
             entry = Prepared(folder)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            return None  # its list of arrays is damaged: prepared again
+        except (ValueError, KeyError, TypeError, AttributeError):  # its list of arrays is damaged
+            return None
         return entry if entry.whole() else None
 
     def _prepare(self, folder: Path, reader: Reader, source: Source) -> Prepared:
         """Prepare under the lock of `folder.parent`."""
         for leftover in folder.parent.glob(".tmp-*"):
             shutil.rmtree(leftover)
-        with _reading(source.path):
+        with reading(source.path):
             arrays = reader.prepare(source)
+        if self.key(reader, source) != folder.name:
+            raise DataError(f"{source.path}: it changed while it was read. Try again once it is whole.")
         temporary = folder.with_name(f".tmp-{folder.name}")
         temporary.mkdir()
         try:
             sizes = {name: _write_array(temporary / f"{name}.npy", array) for name, array in arrays.items()}
-            entry = {"arrays": sizes, "reader": type(reader).__qualname__, "settings": reader.settings()}
-            _write_synced(
-                temporary / "entry.json", json.dumps({**entry, "source": source.path.name}).encode()
-            )
+            checksums = {name: checksum(temporary / f"{name}.npy") for name in sizes}
+            entry = {"arrays": sizes, "checksums": checksums}
+            entry |= {"reader": type(reader).__qualname__, "settings": reader.settings()}
+            write_synced(temporary / "entry.json", json.dumps({**entry, "source": source.path.name}).encode())
             if folder.exists():  # damaged, or it would have been loaded
+                self.say(
+                    f"{source.path.name}: what the prepared store kept of it is not what was written there "
+                    f"('{folder}' is damaged); it is prepared again"
+                )
                 shutil.rmtree(folder)
                 _mapped.cache_clear()
             temporary.rename(folder)
@@ -227,34 +241,24 @@ def prepare_clips(
     return streams, rejected
 
 
-def _digest(path: Path) -> str:
+def checksum(path: Path) -> int:
+    """CRC-32 of a file's bytes: any single bit that has flipped changes it, and it is read at 1 GB/s."""
+    found = 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            found = zlib.crc32(part, found)
+    return found
 
 
-def _folder_digest(pictures: Sequence[tuple[int, Path]]) -> str:
-    # Numbers count from the first picture, as their times do.
-    lines = [f"{number - pictures[0][0]} {_digest(file)}" for number, file in pictures]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as fault:
-        raise DataError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as fault:
-        raise FusekitError(
-            f"{folder}: the prepared store cannot be written ({fault.strerror or fault}). Free some space "
-            "there, or name another folder by the environment variable FUSEKIT_CACHE."
-        ) from fault
+def _role(file: Path, source: Source) -> str:
+    """By what name a file of a source counts."""
+    path = Path(source.path)
+    if file == path:
+        return path.suffix.lower()
+    if file == source.boxes:
+        return "boxes"
+    home = path if path.is_dir() else path.parent
+    return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
 
 
 def _write_array(path: Path, array: np.ndarray) -> int:
@@ -263,13 +267,6 @@ def _write_array(path: Path, array: np.ndarray) -> int:
         file.flush()
         os.fsync(file.fileno())
         return file.tell()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -82,6 +82,8 @@ def changed_readers(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
     for m, reader in readers.items():
         now = json.loads(json.dumps(reader.settings()))
         was = stored.get(m, now)  # a run of before this was kept does not say
+        before = {"detector_files": now["detector_files"]} if "detector_files" in now else {}  # not kept once
+        was = {**before, **was}
         odd = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         if odd:
             changes = ", ".join(f"{key} was {was.get(key)!r}, is {now.get(key)!r}" for key in odd)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fusekit.contracts import Detector, Reader, Source, Stream
+from fusekit.data.content import digests
 from fusekit.data.detectors import BoxTrack, GivenBoxes, Haar, Whole, YuNet
 from fusekit.data.faces import DETECTED, NONE, FaceTracker, crop, grown
 from fusekit.data.media import probe, read_video
+from fusekit.data.pictures import numbered
 from fusekit.data.readers.pooling import grid_means
 from fusekit.errors import DataError, RecipeError
 
@@ -76,7 +79,16 @@ class FaceVideo(Reader):
 
     def settings(self) -> dict[str, Any]:
         names = ("size", "detector", "detector_args", "margin", "every_s", "hold_s", "smooth_s", "max_hz")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        finder = self._found() if self.detector in _OWN else self._finder
+        files = [] if finder is None else finder.files()
+        return {**found, "detector_files": digests(files)} if files else found
+
+    def files(self, source: Source) -> list[Path]:
+        """The video, or every picture of its folder; and the boxes."""
+        path = Path(source.path)
+        pictures = [file for _, file in numbered(path)] if path.is_dir() else [path]
+        return pictures if source.boxes is None else [*pictures, source.boxes]
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """Of the n kept frames: `frames (n, size, size, 3)` uint8 RGB, `times (n,)` seconds, `boxes (n, 4)`
@@ -145,16 +157,20 @@ class FaceVideo(Reader):
 
     def tracker(self) -> FaceTracker:
         """A new tracker for one clip."""
+        finder = self._found()
+        if isinstance(finder, GivenBoxes):
+            raise DataError(
+                "face-video: `detector: boxes` needs face boxes from the corpus, and it gives none here."
+            )
+        every_s = 0.0 if isinstance(finder, Whole) else self.every_s
+        return FaceTracker(finder, every_s=every_s, hold_s=self.hold_s, smooth_s=self.smooth_s)
+
+    def _found(self) -> Detector:
         if self._finder is None:
             if self.detector not in _OWN:
                 raise RecipeError(f"face-video: detector {self.detector!r} is none of {', '.join(_OWN)}.")
             self._finder = _OWN[self.detector](**self.detector_args)
-        if isinstance(self._finder, GivenBoxes):
-            raise DataError(
-                "face-video: `detector: boxes` needs face boxes from the corpus, and it gives none here."
-            )
-        every_s = 0.0 if isinstance(self._finder, Whole) else self.every_s
-        return FaceTracker(self._finder, every_s=every_s, hold_s=self.hold_s, smooth_s=self.smooth_s)
+        return self._finder
 
 
 class _Looker:

@@ -15,8 +15,7 @@ from fusekit_ecg.recording import Recording, choose
 def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
     """A WFDB record by its header (or its `.dat`): physical units, NaN where it marks a sample invalid.
 
-    The header's checksums are compared with the samples, where it has some: the prepared store knows a record
-    by its header alone.
+    The header's checksums are compared with the samples, where it has some.
 
     Raises:
         DataError: header or signal file is missing or damaged; it has no such leads, or they have two rates.
@@ -53,6 +52,38 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
     rate = _one_rate(path, [(names[i], float(record.fs * record.samps_per_frame[i])) for i in chosen])
     signal = np.stack([np.asarray(signals[i], np.float64) for i in chosen], axis=1)
     return Recording(signal, rate, tuple(names[i] for i in chosen))
+
+
+def wfdb_files(path: Path) -> list[Path]:
+    """The files of a WFDB record: its header, the headers of its segments, and all files of signals that
+    these name, whether they are there or not.
+
+    Raises:
+        DataError: a header is damaged.
+    """
+    import wfdb
+
+    found: list[Path] = []
+    waiting = [path.with_suffix(".hea")]
+    while waiting:
+        header = waiting.pop(0)
+        if header in found:
+            continue
+        found.append(header)
+        if not header.is_file():
+            continue  # told by whoever reads the record
+        try:
+            record = wfdb.rdheader(str(header.with_suffix("")))
+        except Exception as fault:  # wfdb raises whatever its parsing stumbles over
+            raise DataError(
+                f"{header}: cannot be read as a WFDB header ({fault or type(fault).__name__})."
+            ) from fault
+        if isinstance(record, wfdb.MultiRecord):  # "~" stands for a gap
+            waiting += [header.with_name(f"{name}.hea") for name in record.seg_name if name != "~"]
+        else:
+            named = [header.with_name(name) for name in record.file_name or [] if name != "~"]
+            found += [file for file in dict.fromkeys(named) if file not in found]
+    return found
 
 
 def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:

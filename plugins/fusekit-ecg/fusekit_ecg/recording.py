@@ -81,6 +81,20 @@ def read_recording(
     return _usable(path, found)
 
 
+def recording_files(path: Path) -> list[Path]:
+    """All files that `read_recording` opens for a path: header and signals of a WFDB record, else itself.
+
+    Raises:
+        DataError: a header is damaged.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".hea", ".dat"):
+        return [path]
+    from fusekit_ecg import formats
+
+    return list(dict.fromkeys([path, *formats.wfdb_files(path)]))
+
+
 def choose(path: Path, names: Sequence[str], leads: int, columns: Sequence[str]) -> list[int]:
     """Positions of the leads among a file's signals: those named, else the first with an ECG's name.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from fusekit.errors import DataError, RecipeError
 from fusekit_ecg.beats import Beats, find_beats
 from fusekit_ecg.intervals import NAMES, features, normal, standardised
 from fusekit_ecg.quality import trusted, usable
-from fusekit_ecg.recording import filled, read_recording
+from fusekit_ecg.recording import filled, read_recording, recording_files
 from fusekit_ecg.wave import EARLY, SUFFIXES, chosen_leads
 
 COVERED = 0.6
@@ -73,6 +74,10 @@ class HeartRateVariability(Reader):
             "rate_hz": self.rate_hz,
             "method": self.method,
         }
+
+    def files(self, source: Source) -> list[Path]:
+        """The recording; of a WFDB record its header and signals, with all segments."""
+        return recording_files(source.path)
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`beats`, `known (n,)` seconds of each beat and of its being known; `start_s`, `duration_s (1,)`."""

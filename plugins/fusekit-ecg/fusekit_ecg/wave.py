@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from fusekit.contracts import Reader, Source, Stream
 from fusekit.errors import RecipeError
 from fusekit_ecg.beats import find_beats
 from fusekit_ecg.quality import usable
-from fusekit_ecg.recording import filled, read_recording
+from fusekit_ecg.recording import filled, read_recording, recording_files
 from fusekit_ecg.signals import reach_s, resample, without_baseline
 
 SUFFIXES = (".csv", ".hea", ".dat", ".edf", ".bdf")
@@ -92,6 +93,10 @@ class ECG(Reader):
             "rate": self.rate,
             "reference": self.reference,
         }
+
+    def files(self, source: Source) -> list[Path]:
+        """The recording; of a WFDB record its header and signals, with all segments."""
+        return recording_files(source.path)
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`wave (n, leads)` float32 at `rate`; `usable (seconds, leads)` bool, row k of `start_s + k + 1`;

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fusekit.contracts import Source
+from fusekit.data.store import PreparedStore
 from fusekit.errors import DataError
 from fusekit_ecg.cases import heart, write_csv
-from fusekit_ecg.recording import filled, read_recording
+from fusekit_ecg.recording import filled, read_recording, recording_files
+from fusekit_ecg.wave import ECG
 
 
 def _text(folder: Path, text: str, name: str = "x.csv") -> Path:
@@ -279,3 +282,44 @@ def test_all_formats_agree(tmp_path: Path) -> None:
         found = read_recording(tmp_path / f"rec{suffix}")
         assert (found.rate, found.duration_s) == (pytest.approx(250), pytest.approx(20))
         np.testing.assert_allclose(found.signal[:, 0], wave, atol=1e-3)
+
+
+def _record(folder: Path, name: str, wave: np.ndarray) -> None:
+    """A WFDB record whose header has neither checksum nor initial value, as many writers leave it."""
+    folder.mkdir(exist_ok=True)
+    np.round(wave * 1000).astype("<i2").tofile(folder / f"{name}.dat")
+    (folder / f"{name}.hea").write_text(f"{name} 1 250 {len(wave)}\n{name}.dat 16 1000(0)/mV\n")
+
+
+def _wave(store: PreparedStore, path: Path) -> np.ndarray:
+    reader = ECG(leads=1, columns=("signal 1",))
+    return np.array(store.get(reader, Source(path))["wave"])
+
+
+def test_all_files_of_a_wfdb_record_are_known_by_their_content(tmp_path: Path) -> None:
+    one, other = (heart(20, 250, seed=seed)[0] for seed in (0, 1))
+    store = PreparedStore(tmp_path / "store")
+    _record(tmp_path / "a", "rec", one)
+    first = _wave(store, tmp_path / "a" / "rec.hea")
+    _record(tmp_path / "b", "rec", other)  # somebody else's, the header the same to the byte
+    assert (tmp_path / "a" / "rec.hea").read_bytes() == (tmp_path / "b" / "rec.hea").read_bytes()
+    assert np.abs(_wave(store, tmp_path / "b" / "rec.hea") - first).max() > 0.1
+    _record(tmp_path / "a", "rec", other)  # exported anew: the header stays
+    now = _wave(store, tmp_path / "a" / "rec.hea")
+    np.testing.assert_array_equal(now, _wave(store, tmp_path / "b" / "rec.hea"))
+    np.testing.assert_array_equal(now, _wave(store, tmp_path / "a" / "rec.dat"))
+
+
+def test_the_segments_of_a_wfdb_record_are_among_its_files(tmp_path: Path) -> None:
+    for name in "ab":
+        _record(tmp_path, name, heart(10, 250)[0])
+    (tmp_path / "all.hea").write_text("all/4 1 250 7500\na 2500\n~ 2500\nb 2500\na 2500\n")
+    names = ["all.hea", "a.hea", "a.dat", "b.hea", "b.dat"]
+    assert [path.name for path in recording_files(tmp_path / "all.hea")] == names
+    (tmp_path / "b.dat").unlink()
+    assert [path.name for path in recording_files(tmp_path / "all.hea")] == names
+    assert recording_files(tmp_path / "a.dat") == [tmp_path / "a.dat", tmp_path / "a.hea"]
+    assert recording_files(tmp_path / "x.edf") == [tmp_path / "x.edf"]
+    (tmp_path / "b.hea").write_text("no header at all")
+    with pytest.raises(DataError, match="b.hea: cannot be read as a WFDB header"):
+        recording_files(tmp_path / "all.hea")
