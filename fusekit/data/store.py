@@ -187,7 +187,7 @@ class PreparedStore:
         try:
             sizes = {name: _write_array(temporary / f"{name}.npy", array) for name, array in arrays.items()}
             checksums = {name: checksum(temporary / f"{name}.npy") for name in sizes}
-            entry = {"arrays": sizes, "checksums": checksums}
+            entry: dict[str, Any] = {"arrays": sizes, "checksums": checksums}
             entry |= {"reader": type(reader).__qualname__, "settings": reader.settings()}
             write_synced(temporary / "entry.json", json.dumps({**entry, "source": source.path.name}).encode())
             if folder.exists():  # damaged, or it would have been loaded
