@@ -24,7 +24,7 @@ from fusekit.runs.files import read_json, write_json
 from fusekit.study import baselines
 from fusekit.study.gates import gate_separation
 from fusekit.study.predictions import predictions_table, with_test_rows
-from fusekit.study.statistics import permutation_test
+from fusekit.study.statistics import FEWEST_ARRANGEMENTS, permutation_test
 from fusekit.study.table import write_table
 
 Say = Callable[[str], None]
@@ -197,15 +197,25 @@ def clip_quadrants(
         subjects.append(clip.clip.subject)
     if sum(t >= 0 for t in true) * 2 < len(true):
         return None
-    blocks = subjects if len(set(subjects)) > 1 else None
+    tested = [s for s, t in zip(subjects, true, strict=True) if t >= 0]
+    # With one clip each, subjects can be exchanged as a whole; labels moved within one would stay in place.
+    each_one = len(set(tested)) == len(tested)
+    blocks = None if each_one or len(set(tested)) == 1 else subjects
+    how = "within subjects" if blocks else "between subjects, one clip each" if each_one else "between clips"
     test = permutation_test(predicted, true, blocks=blocks)
-    return {
+    result = {
         **quadrant_scores(predicted, true),
         "left_out": sum(t < 0 for t in true),
         "permutation_p": test.p,
         "chance": test.chance,
-        "permuted": "within subjects" if blocks else "between clips",
+        "permuted": how,
     }
+    if np.isnan(test.p):
+        result["untested"] = (
+            f"labels permuted {how} have {test.arrangements:g} different "
+            f"{'order' if test.arrangements == 1 else 'orders'}, a test needs {FEWEST_ARRANGEMENTS}"
+        )
+    return result
 
 
 def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -180,11 +180,16 @@ def _also(metrics: Mapping[str, Any]) -> list[str]:
             lines.append(f"Clips of {part} whose labels never move have no correlation of their own: {text}.")
         quadrant = metrics[part].get("clip_quadrant")
         if quadrant:
+            test = (
+                f"permutation p cannot be tested ({quadrant['untested']})"
+                if quadrant.get("untested")
+                else f"permutation p = {_number(quadrant.get('permutation_p'), 4)} "
+                f"({quadrant.get('permuted', 'between clips')})"
+            )
             lines.append(
                 f"Quadrant of each clip of {part}: UAR {_number(quadrant['uar'])} over {quadrant['n']} "
                 f"clips, accuracy {_number(quadrant['accuracy'])}, chance {_number(quadrant.get('chance'))}, "
-                f"permutation p = {_number(quadrant.get('permutation_p'), 4)} "
-                f"({quadrant.get('permuted', 'between clips')})."
+                f"{test}."
             )
         gate = metrics[part].get("gate")
         if gate:

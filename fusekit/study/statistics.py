@@ -6,10 +6,14 @@ steps would be many times too narrow.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+FEWEST_ARRANGEMENTS = 20
+"""With fewer different permutations no p below .05 can come out, whatever was predicted."""
 
 _CHUNK = 1000  # permutations at once: bounds the memory, not the result
 
@@ -36,12 +40,20 @@ class Interval:
 
 @dataclass(frozen=True)
 class Permutation:
-    """Result of `permutation_test`: `value` and `p = (1 + draws at least as good) / (1 + draws)`."""
+    """Result of `permutation_test`.
+
+    Attributes:
+        value: UAR of the labels as they are.
+        p: `(1 + draws at least as good) / (1 + draws)`; NaN where nothing can be tested.
+        draws: permutations drawn. chance: their mean UAR, NaN without any.
+        arrangements: how many different ones the permutations can reach; p cannot be below one in so many.
+    """
 
     value: float
     p: float
     draws: int
     chance: float
+    arrangements: float
 
 
 def bootstrap(
@@ -117,7 +129,9 @@ def permutation_test(
         draws, seed: permutations, and from which seed.
 
     Returns:
-        UAR, its p (one-sided, with the +1 rule: never 0) and chance, the mean UAR of the permutations.
+        UAR, its p (one-sided, with the +1 rule: never 0; Phipson & Smyth 2010) and chance, the mean UAR of
+        the permutations. p is NaN where fewer than `FEWEST_ARRANGEMENTS` different permutations exist: one
+        clip per block, for example, leaves nothing to permute, and "p = 1" would say what was never tested.
     """
     p, t = np.asarray(predicted).ravel(), np.asarray(true).ravel()
     group = np.zeros(len(t), int) if blocks is None else np.unique(np.asarray(blocks), return_inverse=True)[1]
@@ -127,12 +141,15 @@ def permutation_test(
     order = np.argsort(group[keep], kind="stable")
     p, t, group = p[keep][order], t[keep][order], group[keep][order]
     if not len(t):
-        return Permutation(float("nan"), float("nan"), 0, float("nan"))
+        return Permutation(float("nan"), float("nan"), 0, float("nan"), 0)
     _, index, support = np.unique(t, return_inverse=True, return_counts=True)
     # A hit is worth 1 / (clips of its quadrant x quadrants), so that the hits add up to the mean recall.
     worth = 1.0 / (support[index] * len(support))
 
     value = float(((p == t) * worth).sum())
+    arrangements = _arrangements(t, group)
+    if arrangements < FEWEST_ARRANGEMENTS:
+        return Permutation(value, float("nan"), 0, float("nan"), arrangements)
     rng = np.random.default_rng(seed)
     chance = np.empty(draws)
     for first in range(0, draws, _CHUNK):
@@ -141,7 +158,16 @@ def permutation_test(
         moved = np.argsort(group + rng.random((last - first, len(t))), axis=1)
         chance[first:last] = ((p == t[moved]) * worth[moved]).sum(1)
     reached = int((chance >= value - 1e-12).sum())
-    return Permutation(value, (1 + reached) / (1 + draws), draws, float(chance.mean()))
+    return Permutation(value, (1 + reached) / (1 + draws), draws, float(chance.mean()), arrangements)
+
+
+def _arrangements(true: np.ndarray, group: np.ndarray) -> float:
+    """Different orders of the labels that permutations within groups can reach: a product of multinomials."""
+    total = 0.0
+    for block in np.unique(group):
+        counts = np.unique(true[group == block], return_counts=True)[1]
+        total += math.lgamma(counts.sum() + 1) - sum(math.lgamma(n + 1) for n in counts)
+    return round(math.exp(total)) if total < math.log(1e15) else math.inf
 
 
 def auc(positive: ArrayLike, negative: ArrayLike) -> float:

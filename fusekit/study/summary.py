@@ -50,10 +50,14 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
             )
         if "clip_quadrant" in own:
             q = own["clip_quadrant"]
+            test = (
+                f"permutation p cannot be tested: {q['untested']}"
+                if q.get("untested")
+                else f"permutation p = {_p(q['permutation_p'])}, labels permuted {q['permuted']}"
+            )
             console.print(
-                f"  quadrant of clips: UAR {_cell(q['uar'])}, chance {_cell(q['chance'])}, "
-                f"permutation p = {_p(q['permutation_p'])} ({q['n']} clips, "
-                f"{q['left_out']} without a quadrant left out, labels permuted {q['permuted']})",
+                f"  quadrant of clips: UAR {_cell(q['uar'])}, chance {_cell(q['chance'])} ({q['n']} clips, "
+                f"{q['left_out']} without a quadrant left out); {test}",
                 highlight=False,
             )
     notes = [

@@ -164,6 +164,32 @@ def test_blocks_take_away_what_the_subject_alone_tells() -> None:
     assert blocked.chance == pytest.approx(blocked.value)
 
 
+@pytest.mark.parametrize(
+    ("true", "blocks", "arrangements"),
+    [
+        ([0, 1, 2, 3] * 10, range(40), 1),  # one clip per subject
+        ([0] * 9 + [1] * 9, [0] * 9 + [1] * 9, 1),  # each subject shows one quadrant
+        ([2] * 12, None, 1),  # one quadrant only
+        ([0, 1, 0, 1, 2], [0, 0, 1, 1, 2], 4),  # p could not be below 1 / 4
+        ([0, 1, 1, 0, 1, 1], None, 15),
+    ],
+)
+def test_where_labels_cannot_be_permuted_nothing_is_tested(
+    true: list[int], blocks: list[int] | None, arrangements: int
+) -> None:
+    found = permutation_test(true, true, blocks=blocks, draws=99)
+    assert math.isnan(found.p)
+    assert math.isnan(found.chance)
+    assert found.value == pytest.approx(1)
+    assert found.arrangements == arrangements
+
+
+def test_arrangements_that_can_be_reached_are_counted() -> None:
+    assert permutation_test([0] * 6, [0, 0, 1, 1, 2, 2], draws=99).arrangements == 90
+    assert permutation_test([0] * 6, [0, 1, 2, 0, 1, 2], blocks=[0, 0, 0, 1, 1, 1]).arrangements == 36
+    assert math.isinf(permutation_test([0] * 400, [0, 1, 2, 3] * 100, draws=9).arrangements)
+
+
 @given(
     a=st.lists(st.integers(-3, 3), min_size=1, max_size=30),
     b=st.lists(st.integers(-3, 3), min_size=1, max_size=30),
