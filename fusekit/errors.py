@@ -4,6 +4,39 @@ Anything else that is raised is a bug of ours and keeps its traceback. The comma
 `FusekitError` in one place (`fusekit.cli`); libraries that embed fusekit catch it like any exception.
 """
 
+from __future__ import annotations
+
+import unicodedata
+
+
+def printable(text: object) -> str:
+    """Text that may hold names of clips, files and people, as a terminal may safely show it.
+
+    Control characters (a name may hold ESC and so move the cursor or repaint what stands there), marks that
+    turn the direction of writing, and bytes of file names that are no text are shown as escapes; tabs and line
+    breaks stay.
+    """
+    return "".join(c if c in "\n\t" or not _hidden(c) else _escape(c) for c in str(text))
+
+
+def one_line(text: object) -> str:
+    """`printable`, line breaks and tabs as escapes too: for a name inside a line or a cell of a table."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _hidden(character: str) -> bool:
+    # Format characters that join or part letters (ZWJ, ZWNJ, soft hyphen) belong to words and stay.
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNS
+
+
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
 
 class FusekitError(Exception):
     """Base of every fault the user can mend: says what is wrong, where, and what to do next."""

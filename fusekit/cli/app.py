@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from fusekit import __version__
 from fusekit.cli import data, doctor, parts, plugin, prediction, studies, training
 from fusekit.cli.options import INTERRUPTED
-from fusekit.errors import FusekitError
+from fusekit.errors import FusekitError, printable
 
 
 class _Guarded(TyperGroup):
@@ -20,7 +20,7 @@ class _Guarded(TyperGroup):
         try:
             return super().invoke(ctx)
         except FusekitError as error:
-            typer.echo(f"fusekit: {error}", err=True)
+            typer.echo(printable(f"fusekit: {error}"), err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fusekit.errors import printable
+
 if TYPE_CHECKING:
     from fusekit.recipe.schema import Recipe
     from fusekit.registry import Registry
@@ -39,6 +41,11 @@ DeviceName = Annotated[Device, typer.Option("--device", help="auto takes CUDA wh
 Json = Annotated[bool, typer.Option("--json", help="For machines: JSON on stdout, nothing else.")]
 
 
+def tell(text: str) -> None:
+    """A line on stderr, safe for the terminal whatever names it holds."""
+    typer.echo(printable(text), err=True)
+
+
 def load_registry(files: list[Path] | None) -> Registry:
     """All components; every plugin that had to be disabled is said on stderr."""
     from fusekit import plugins
@@ -47,7 +54,7 @@ def load_registry(files: list[Path] | None) -> Registry:
     for status in statuses:
         if status.state == "disabled":
             source = f" ({status.source})" if status.source else ""
-            typer.echo(f"fusekit: plugin {status.name}{source} is disabled: {status.reason}", err=True)
+            tell(f"fusekit: plugin {status.name}{source} is disabled: {status.reason}")
     return registry
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fusekit.cli.options import Device, DeviceName, Plugins, load_registry
+from fusekit.cli.options import Device, DeviceName, Plugins, load_registry, tell
+from fusekit.errors import printable
 
 if TYPE_CHECKING:
     from fusekit.study.jobs.plan import Job
@@ -82,9 +82,8 @@ def study(
             typer.echo("\nGo on by the same command: what is done is kept.", err=True)
             raise
         if outcome.done:
-            say = partial(typer.echo, err=True)
             tables = finish(
-                folder, planned, registry, device=device.value, printed=paper, pictures=pictures, say=say
+                folder, planned, registry, device=device.value, printed=paper, pictures=pictures, say=tell
             )
             for table in tables:
                 print_table(table)
@@ -112,7 +111,7 @@ class _Watch:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[now]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -130,7 +129,7 @@ class _Watch:
         else:
             ccc = "-" if answer["ccc"] is None else f"{answer['ccc']:.3f}"
             text = f"{job}: test CCC {ccc} ({done} of {total}, {answer['seconds']:.0f} s)"
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         self.progress.update(self._task, completed=done, total=total)
         self._show()
 

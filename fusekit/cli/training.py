@@ -16,6 +16,7 @@ from fusekit.cli.options import (
     Plugins,
     load_recipe,
     load_registry,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _score(folder: Path, registry: Registry, device: Device, *, final: bool) -> 
     from fusekit.study.summary import show_metrics
 
     opened = open_run(folder, registry, device.value)
-    show_metrics(assess(opened, final=final, say=lambda text: typer.echo(text, err=True)))
+    show_metrics(assess(opened, final=final, say=tell))
     typer.echo(f"report: {folder / 'report.html'}")
     return opened
 

@@ -7,7 +7,10 @@ import time
 from types import TracebackType
 from typing import Any
 
+from rich.markup import escape
+
 from fusekit.engine.objective import Phase
+from fusekit.errors import one_line, printable
 
 
 class BarProgress:
@@ -23,7 +26,7 @@ class BarProgress:
         self.console = Console(stderr=True, quiet=silent)
         self.live = self.console.is_terminal and not silent
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -57,9 +60,11 @@ class BarProgress:
         self._drop_counter()
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(phase.name, total=batches, completed=done, rate="", note="")
+        self._task = self._progress.add_task(
+            one_line(phase.name), total=batches, completed=done, rate="", note=""
+        )
         if not self.live:
-            self.console.print(f"{phase.name}: {phase.epochs} epochs, {batches} batches", highlight=False)
+            self.say(f"{phase.name}: {phase.epochs} epochs, {batches} batches")
 
     def batch(self, losses: dict[str, float] | None) -> None:
         """One batch is done; without its losses the last ones stay."""
@@ -67,7 +72,7 @@ class BarProgress:
         if self._task is None or not self.live:
             return
         if losses is not None:
-            self._losses = " ".join(f"{k} {v:.3f}" for k, v in list(losses.items())[-4:])
+            self._losses = escape(" ".join(f"{k} {v:.3f}" for k, v in list(losses.items())[-4:]))
         score = "" if math.isnan(self._score) else f"[green]val CCC {self._score:.3f}[/] "
         rate = self._done / max(time.monotonic() - self._started, 1e-6)
         self._progress.update(self._task, advance=1, note=score + self._losses, rate=f"{rate:.1f}/s")
@@ -79,26 +84,24 @@ class BarProgress:
             each = " ".join(f"{k} {v:.3f}" for k, v in scores["ccc"].items())
             rate = self._done / max(time.monotonic() - self._started, 1e-6)
             star = " *" if best else ""
-            self.console.print(
+            self.say(
                 f"  {self._phase.name} epoch {epoch}/{self._phase.epochs}: validation CCC {each}{star} "
-                f"({rate:.1f} batches/s)",
-                highlight=False,
-                soft_wrap=True,
+                f"({rate:.1f} batches/s)"
             )
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        """A line above the bar; brackets in it are no markup, and control characters are shown."""
+        self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def counter(self, description: str) -> Any:
         """A function (done, total, what) that shows a bar of its own, e.g. while clips are prepared."""
         self._drop_counter()
-        task = self._counter = self._progress.add_task(description, total=None, rate="", note="")
+        task = self._counter = self._progress.add_task(one_line(description), total=None, rate="", note="")
         if not self.live:
-            self.console.print(description, highlight=False)
+            self.say(description)
 
         def show(done: int, total: int, what: str = "") -> None:
-            self._progress.update(task, completed=done, total=total, note=what)
+            self._progress.update(task, completed=done, total=total, note=escape(one_line(what)))
 
         return show
 

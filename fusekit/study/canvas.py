@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusekit.errors import printable
 from fusekit.study.table import write_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
 }
+
+
+def plain(text: str) -> str:
+    """A name of the user's as matplotlib shows it: `$` stands for itself and begins no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusekit.study.canvas import DIM_COLOURS, MODALITY_COLOURS, TRUTH, canvas
+from fusekit.study.canvas import DIM_COLOURS, MODALITY_COLOURS, TRUTH, canvas, plain
 from fusekit.study.gates import damaged_modalities
 from fusekit.study.table import clips_of, read_journal, read_table
 from fusekit.study.trace_figures import gate_by_damage, traces
@@ -40,11 +40,25 @@ def draw_run(run_dir: Path) -> list[Path]:
     table = read_table(path)
     if "split" in table and (table["split"] == "test").any():
         table = {name: values[table["split"] == "test"] for name, values in table.items()}
-    for clip in clips_of(table)[:MAX_TRACES]:
-        drawn.append(traces(table, clip, folder / f"traces_{re.sub(r'[^A-Za-z0-9_.-]', '_', clip)}.png"))
+    for name, clip in _file_names(clips_of(table)[:MAX_TRACES]).items():
+        drawn.append(traces(table, clip, folder / f"traces_{name}.png"))
     if damaged_modalities(table):
         drawn.append(gate_by_damage(table, folder / "gate_by_damage.png"))
     return drawn
+
+
+def _file_names(clips: Sequence[str]) -> dict[str, str]:
+    """`{name: clip}`, names that any file system takes; a number parts those that would be one."""
+    names: dict[str, str] = {}
+    for clip in clips:
+        short = re.sub(r"[^A-Za-z0-9_.-]", "_", clip)[:100]
+        number = next(n for n in range(1, len(clips) + 1) if _numbered(short, n) not in names)
+        names[_numbered(short, number)] = clip
+    return names
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
 
 
 def predictions_path(run_dir: Path) -> Path | None:
@@ -70,7 +84,7 @@ def denoising_triples(
         for part, (modality, triple) in zip(parts, pictures.items(), strict=True):
             degraded, denoised, clean = (np.asarray(x, dtype=np.float64) for x in triple)
             before, after = np.abs(degraded - clean).mean(), np.abs(denoised - clean).mean()
-            part.suptitle(f"{modality}: mean |error| {before:.2f} → {after:.2f}", fontsize=10)
+            part.suptitle(f"{plain(modality)}: mean |error| {before:.2f} → {after:.2f}", fontsize=10)
             grid = part.subplots(n, 3, squeeze=False)
             for axis, title in zip(grid[0], ("degraded", "denoised", "clean"), strict=True):
                 axis.set_title(title, loc="center", fontsize=9)
@@ -98,7 +112,7 @@ def learning_curves(journal: Path, path: Path) -> Path:
     with canvas(max(6.0, 3.3 * len(phases)), 5.0) as (figure, save):
         grid = figure.subplots(2, len(phases), squeeze=False, sharex="col")
         for (top, bottom), (name, entries) in zip(grid.T, phases.items(), strict=True):
-            top.set_title(name)
+            top.set_title(plain(name))
             bottom.set_xlabel("epoch")
             for k, dim in enumerate(dims):
                 colour, width = (TRUTH, 2.2) if dim == "mean" else (DIM_COLOURS[k % len(DIM_COLOURS)], 1.3)
@@ -137,4 +151,4 @@ def _curve(axis: Axes, points: list[tuple[int, float | None]], label: str, colou
     """Non-finite values stand as null in the journal: a gap in the line."""
     x = [epoch for epoch, _ in points]
     y = [np.nan if value is None else value for _, value in points]
-    axis.plot(x, y, color=colour, lw=width, marker="o" if len(x) < 12 else "", ms=3, label=label)
+    axis.plot(x, y, color=colour, lw=width, marker="o" if len(x) < 12 else "", ms=3, label=plain(label))

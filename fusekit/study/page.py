@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ def render(template: str, data: Any, *, inside: Mapping[str, Sequence[str]], **v
         return environment.loader.get_source(environment, name)[0]
 
     parts = {name: Markup("\n".join(map(own, files))) for name, files in inside.items()}
-    # In a script element only "</" could end it early; JSON may write the slash escaped.
-    packed = Markup(json.dumps(data, allow_nan=False).replace("</", "<\\/"))
+    # In a script element "</" could end it early, and "<!--" with "<script" keep it from ending at all.
+    # JSON may write either escaped.
+    text = re.sub("<(?!/)", r"\\u003c", json.dumps(data, allow_nan=False)).replace("</", "<\\/")
+    packed = Markup(text)
     return environment.get_template(template).render(data=packed, **parts, **values)

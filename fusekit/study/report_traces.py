@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusekit.engine.metrics import scores
+from fusekit.errors import one_line
 from fusekit.study.stretches import stretches_of
 from fusekit.study.table import Table, attention_of, clips_of, dims_of, modalities_of, of_clip
 
@@ -67,7 +68,7 @@ def _clip(rows: Table, clip: str, dims: list[str], gates: list[str]) -> dict[str
     attention = attention_of(rows)
     details = [str(rows[name][0]) for name in ("subject", "split") if name in rows]
     return {
-        "label": f"{clip} ({', '.join(details)})" if details else clip,
+        "label": one_line(f"{clip} ({', '.join(details)})" if details else clip),
         "scores": "CCC of this clip: " + ", ".join(own),
         "time": packed_floats(rows["time_s"]),
         "truth": [packed_floats(rows[f"{dim}_true"]) for dim in dims],

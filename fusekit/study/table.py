@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def write_table(path: Path, columns: Mapping[str, ArrayLike]) -> None:
     if suffix == ".csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(table)
+        writer.writerow(map(guarded, table))
         writer.writerows(zip(*(_cells(v) for v in table.values()), strict=True))
         data = text.getvalue().encode()
     elif suffix == ".json":
@@ -187,7 +188,31 @@ def _values(values: np.ndarray) -> list[Any]:
 def _cells(values: np.ndarray) -> list[Any]:
     if values.dtype.kind == "f":
         return ["" if text == "nan" else text for text in values.astype(str)]
-    return values.tolist()
+    return [guarded(cell) if isinstance(cell, str) else cell for cell in values.tolist()]
+
+
+_FORMULA = re.compile("'*[-=+@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def guarded(cell: str) -> str:
+    """A cell of a CSV that no spreadsheet takes for a formula: an apostrophe goes before `=`, `+`, `-`, `@`
+    (full width too), a tab or a line break at its start, numbers apart (OWASP, CSV injection). `read_table` takes
+    it off again.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    # No number is guarded: an apostrophe before one is the name's own.
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) and not _is_number(cell[1:]) else cell
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_csv(path: Path) -> dict[str, list[str]]:
@@ -201,7 +226,7 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
             if len(row) != len(header):
                 raise DataError(f"{path}:{reader.line_num}: {len(row)} cells under {len(header)} columns.")
             rows.append(row)
-    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    return {_unguarded(name): [_unguarded(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def _column(name: str, cells: list[Any]) -> np.ndarray:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusekit.engine.metrics import scores
-from fusekit.study.canvas import ABSENT_COLOUR, DAMAGE_COLOURS, DIM_COLOURS, MODALITY_COLOURS, TRUTH, canvas
+from fusekit.study.canvas import (
+    ABSENT_COLOUR,
+    DAMAGE_COLOURS,
+    DIM_COLOURS,
+    MODALITY_COLOURS,
+    TRUTH,
+    canvas,
+    plain,
+)
 from fusekit.study.gates import damaged_modalities, gate_separation
 from fusekit.study.stretches import Stretch, stretches_of
 from fusekit.study.table import Table, attention_of, dims_of, modalities_of, of_clip
@@ -46,7 +54,7 @@ def traces(table: Table, clip: str, path: Path) -> Path:
             draw_attention(figure, axes.pop(0), time, attention)
         last.set_xlabel("time [s]")
         last.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
-        figure.suptitle(clip, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(plain(clip), x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.align_ylabels()
         return save(path)
 
@@ -75,7 +83,7 @@ def gate_by_damage(table: Table, path: Path) -> Path:
         for axes, gate in zip(grid, shown, strict=True):
             _boxes(axes[0], table[f"gate_{gate}"], _groups(table, damaged, "damage"), gates)
             axes[0].set_title("by strength of damage" + _auc_text(table))
-            axes[0].set_ylabel(f"gate of {gate}")
+            axes[0].set_ylabel(f"gate of {plain(gate)}")
             axes[0].set_ylim(-0.03, 1.03)
             if kinds:
                 _boxes(axes[1], table[f"gate_{gate}"], _groups(table, damaged, "kind"), gates)
@@ -93,7 +101,7 @@ def _trace(axis: Axes, rows: Table, dim: str, colour: str) -> None:
     axis.plot(time, prediction, color=colour, label="prediction")
     # Scaled to what is there, not to the label range (spec 6.4), or small movements could not be seen.
     axis.margins(x=0, y=0.08)
-    axis.set_ylabel(dim)
+    axis.set_ylabel(plain(dim))
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, borderaxespad=0)
 
 
@@ -102,10 +110,12 @@ def draw_gate(axis: Axes, rows: Table, gates: list[str]) -> None:
     time, values = rows["time_s"], np.stack([rows[f"gate_{m}"] for m in gates])
     colours = [MODALITY_COLOURS[i % len(MODALITY_COLOURS)] for i in range(len(gates))]
     if np.allclose(np.nansum(values, 0), 1, atol=1e-3):
-        axis.stackplot(time, np.nan_to_num(values), labels=gates, colors=colours, alpha=0.85, lw=0)
+        axis.stackplot(
+            time, np.nan_to_num(values), labels=list(map(plain, gates)), colors=colours, alpha=0.85, lw=0
+        )
     else:
         for m, value, colour in zip(gates, values, colours, strict=True):
-            axis.plot(time, value, color=colour, label=m)
+            axis.plot(time, value, color=colour, label=plain(m))
     axis.set_ylim(0, 1)
     axis.set_ylabel("gate")
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=len(gates), borderaxespad=0)
@@ -119,7 +129,7 @@ def _draw_bands(axis: Axes, bands: dict[str, list[Stretch]]) -> None:
         for s in stretches:
             shown[s.name] = ABSENT_COLOUR if s.level < 0 else DAMAGE_COLOURS[s.level]
             axis.barh(row, s.stop_s - s.start_s, left=s.start_s, height=0.8, color=shown[s.name], lw=0)
-    axis.set_yticks(range(len(bands)), list(bands))
+    axis.set_yticks(range(len(bands)), list(map(plain, bands)))
     axis.set_ylim(len(bands) - 0.5, -0.5)
     axis.grid(visible=False)
     handles = [Patch(color=shown[name], label=name) for name in sorted(shown)]
@@ -173,7 +183,7 @@ def _boxes(
             boxprops={"facecolor": colour, "linewidth": 0.8},
             medianprops={"color": "black", "linewidth": 1.6},
         )
-    labels = [f"{label}\nn={int(rows.sum())}" for label, _, rows in groups]
+    labels = [f"{plain(label)}\nn={int(rows.sum())}" for label, _, rows in groups]
     axis.set_xticks(range(len(groups)), labels, fontsize=8)
     axis.grid(visible=False, axis="x")
 

@@ -54,7 +54,7 @@ def test_what_cannot_be_tested_is_said_to_be_so_and_has_no_p() -> None:
     assert np.isnan(found["permutation_p"])
     assert found["untested"] == "labels permuted within subjects have 1 different order, a test needs 20"
     four = dict.fromkeys((*VA, "mean"), 0.5)
-    part = {**{m: four for m in ("ccc", "rmse", "cor", "icc")}, "clips": 6, "subjects": 3, "n": 18}
+    part = {**dict.fromkeys(("ccc", "rmse", "cor", "icc"), four), "clips": 6, "subjects": 3, "n": 18}
     out = io.StringIO()
     show_metrics(
         {

@@ -8,6 +8,22 @@ from fusekit.engine.objective import Phase
 from fusekit.engine.progress import BarProgress
 
 
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with BarProgress() as bar:
+        bar.say("left out a[/bold][red]b: \x1b[31m")
+        bar.counter("reading [/x]")(1, 2, "[/x]\x9b")
+    assert capsys.readouterr().err.splitlines()[:2] == [r"left out a[/bold][red]b: \x1b[31m", "reading [/x]"]
+
+
+def test_a_live_bar_takes_no_name_for_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with BarProgress() as bar:
+        bar.counter("reading [/x]")(1, 2, "[/x]\x1b[2J\n")
+        row = "".join(str(segment.text) for segment in bar.console.render(bar._progress.get_renderable()))
+    assert "reading [/x]" in row
+    assert r"[/x]\x1b[2J\n" in row
+
+
 def _never() -> None:
     raise AssertionError
 

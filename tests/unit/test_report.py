@@ -16,6 +16,7 @@ import pytest
 
 from fusekit.engine.metrics import per_clip, scores
 from fusekit.errors import RunError
+from fusekit.study.figures import draw_run
 from fusekit.study.report import write_report
 from fusekit.study.report_traces import MAX_POINTS, trace_data
 from fusekit.study.table import write_table
@@ -174,6 +175,32 @@ def test_what_a_run_says_cannot_break_out(tmp_path: Path) -> None:
     assert len(json.loads(data[1])["clips"]) == 3
 
 
+HOSTILE = ["<!--<script>", "</script><h1>", "=HYPERLINK(1)", "a$b$\\frac{", "[/bold]x", "\x1b[31mred\u202e"]
+
+
+def hostile_run(folder: Path) -> Path:
+    """A run whose clips, and what damaged them, have names that end scripts, tables and pictures."""
+    run = fake_run(folder)
+    table = predictions(clips=len(HOSTILE), seconds=8)
+    number = table["clip"].astype(int)
+    table["clip"] = np.array(HOSTILE)[number]
+    table["face_kind"] = np.where(table["face_kind"] == "blur", table["clip"], "")
+    write_table(run / "predictions.csv", table)
+    return run
+
+
+def test_names_of_clips_cannot_break_out(tmp_path: Path) -> None:
+    run = hostile_run(tmp_path)
+    drawn = [path.name for path in draw_run(run) if path.name.startswith("traces_")]
+    assert len(drawn) == len(set(drawn)) == len(HOSTILE) - 1  # the first is no test clip
+    page = write_report(run).read_text()
+    assert "<!--" not in page.partition('<script id="data"')[2]
+    data = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, flags=re.S)
+    labels = [clip["label"] for clip in json.loads(data[1])["clips"]]
+    assert labels[-1] == "<!--<script> (s0, validation)"
+    assert labels[4] == r"\x1b[31mred\u202e (s5, test)"
+
+
 def test_validation_alone_subject_dependent_and_shuffled(tmp_path: Path) -> None:
     page = write_report(
         fake_run(tmp_path, test=False, subject_dependent=True, shuffled_labels=True)
@@ -271,6 +298,17 @@ def test_in_a_browser(tmp_path: Path, size: str) -> None:
     done = browse(path, tmp_path / "profile", "--dump-dom", f"--window-size={size}")
     assert "CONSOLE" not in done.stderr
     assert re.search(r"<title>(.*?)</title>", done.stdout)[1] == "seen 3 1 true true true true"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_names_of_clips_in_a_browser(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    path = write_report(hostile_run(tmp_path / "run"))
+    done = browse(path, tmp_path / "profile", "--dump-dom", "--window-size=1280,900")
+    assert "CONSOLE" not in done.stderr
+    assert re.search(r'<select id="clip">(.*?)</select>', done.stdout)[1].count("<option") == len(HOSTILE)
+    assert "CCC of this clip: valence" in done.stdout
+    assert '<svg class="main-svg"' in done.stdout
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

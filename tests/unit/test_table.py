@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fusekit.errors import DataError, MissingExtraError, RunError
 from fusekit.study.table import (
@@ -56,6 +59,32 @@ def test_csv_is_plain(tmp_path: Path) -> None:
     lines = (tmp_path / "t.csv").read_text().splitlines()
     assert lines[0].startswith("clip,time_s,valence,valence_true,present_face")
     assert lines[1] == "007,0.04,0.1,,1,0.0,10.0,,"
+
+
+NO_FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "＝1+1", "'=1", "''@x", "=1\n2"]
+WORDS = ["-5", "+1e3", "'-5", "'quoted'", "a=b", "", "é", "-.5"]
+
+
+def test_a_spreadsheet_finds_no_formula_and_a_name_is_read_back(tmp_path: Path) -> None:
+    names = NO_FORMULAS + WORDS
+    columns = {"clip": np.array(names), "=cmd()": np.array(names), "valence": -np.ones(len(names))}
+    write_table(tmp_path / "t.csv", columns)
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["clip", "'=cmd()", "valence"]
+    for name, (clip, extra, valence) in zip(names, rows, strict=True):
+        assert clip == extra == (f"'{name}" if name in NO_FORMULAS else name)
+        assert valence == "-1.0"
+    back = read_table(tmp_path / "t.csv")
+    assert list(back) == ["clip", "=cmd()", "valence"]
+    assert back["clip"].tolist() == back["=cmd()"].tolist() == names
+
+
+@given(st.lists(st.text("'=+-@\t 5e.＝x", max_size=6), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_name_is_read_back(tmp_path: Path, names: list[str]) -> None:
+    write_table(tmp_path / "t.csv", {"clip": np.array(names), "time_s": np.arange(len(names))})
+    assert read_table(tmp_path / "t.csv")["clip"].tolist() == names
 
 
 def test_json_is_strict(tmp_path: Path) -> None:

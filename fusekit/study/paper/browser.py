@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fusekit.engine.metrics import scores
-from fusekit.errors import FusekitError
+from fusekit.errors import FusekitError, one_line
 from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.pictures import Frames, to_rgb
 from fusekit.study.paper.results import Results, Scored
@@ -79,7 +79,7 @@ def _clip(
     every = -(-len(time) // MAX_POINTS)
     names = [model.name for model in results.models]
     return {
-        "label": f"{clip} (fold {fold})",
+        "label": one_line(f"{clip} (fold {fold})"),
         "time": packed_floats(time[::every]),
         "truth": [packed_floats(tables[0][f"{dim}_true"][::every]) for dim in results.dims],
         "models": {

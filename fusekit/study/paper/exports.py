@@ -20,7 +20,7 @@ from fusekit.study.paper.layout import Cell, Column, PaperTable
 from fusekit.study.paper.results import Results
 from fusekit.study.paper.tables import AS_PRINTED, EIGHT, complexity, fusion, literature, single_modality
 from fusekit.study.paper.threshold_tables import attention_fusion, attention_single, gate_fusion
-from fusekit.study.table import write_bytes
+from fusekit.study.table import guarded, write_bytes
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -112,12 +112,12 @@ def to_csv(table: PaperTable) -> str:
         head += [name, f"{name} sd"] if sd else [name]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow(map(guarded, head))
     for row in table.rows:
         cells = [row.section]
         for cell, sd in zip(row.cells, with_sd, strict=True):
             cells += [cell.text, cell.sd] if sd else [cell.text]
-        writer.writerow(cells)
+        writer.writerow(map(guarded, cells))
     return text.getvalue()
 
 

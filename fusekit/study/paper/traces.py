@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusekit.engine.metrics import scores
-from fusekit.study.canvas import DIM_COLOURS, TRUTH, canvas
+from fusekit.study.canvas import DIM_COLOURS, TRUTH, canvas, plain
 from fusekit.study.paper.analyses import delta_wa
 from fusekit.study.paper.choice import (
     LONGEST_S,
@@ -102,7 +102,7 @@ def draw_gating(results: Results, frames: Frames | None, *paths: Path) -> str:
             rows = {name: excerpt(of_clip(chosen.runs[name].table, clip)) for name in pair}
             own = rows[pair[1]]
             axes = list(part.subplots(len(heights), 1, height_ratios=heights))
-            part.suptitle(f"{clip}: {words}", fontsize=11, fontweight="bold")
+            part.suptitle(f"{plain(clip)}: {words}", fontsize=11, fontweight="bold")
             _together(axes, rows, results.dims, pair)
             timed = axes[: len(heights) - len(modalities) * bool(frames)]
             draw_gate(timed[len(results.dims)], own, modalities_of(own, "gate_"))
@@ -265,7 +265,7 @@ def _where(chosen: Chosen, clip: str) -> str:
 def finish(figure: Figure, caption: str, save: Callable[[Path], Path], paths: Sequence[Path]) -> str:
     """Put the caption under the figure, in its width, then write the files; returns the caption."""
     width = int(figure.get_size_inches()[0] * 15.5)
-    figure.supxlabel(fill(caption, width), x=0.01, ha="left", fontsize=8.5, color="#444444")
+    figure.supxlabel(fill(plain(caption), width), x=0.01, ha="left", fontsize=8.5, color="#444444")
     for path in paths:
         save(path)
     return caption

@@ -10,6 +10,9 @@
   const damageColours = ["#f4c7ab", "#dd7f4c", "#9c3202"];
   const absentColour = "#8c8c8c";
 
+  // plotly takes <b>, <a>, ... in its texts for markup: names of the user's are words.
+  const plain = (words) => words.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // One row of the picture per dimension, then gate, what was damaged or absent, attention.
@@ -43,22 +46,22 @@
     for (const row of rows) {
       if (row.kind === "dim") {
         const k = data.dims.indexOf(row.name);
-        out.push(line(floats(clip.truth[k]), row.name + ", truth", row.axis,
+        out.push(line(floats(clip.truth[k]), plain(row.name) + ", truth", row.axis,
           { line: { color: colour("--truth"), width: 2 }, showlegend: false }));
-        out.push(line(floats(clip.prediction[k]), row.name + ", prediction", row.axis,
+        out.push(line(floats(clip.prediction[k]), plain(row.name) + ", prediction", row.axis,
           { line: { color: colour("--dim-" + (k % 4)), width: 1.6 }, showlegend: false }));
       } else if (row.kind === "gate") {
         data.gates.forEach((name, i) => {
           const c = modalityColours[i % modalityColours.length];
-          out.push(line(floats(clip.gates[i]), "gate " + name, row.axis, data.gates_sum_to_one
+          out.push(line(floats(clip.gates[i]), "gate " + plain(name), row.axis, data.gates_sum_to_one
             ? { stackgroup: "gate", line: { width: 0, color: c }, fillcolor: c }
             : { line: { color: c, width: 1.4 } }));
         });
       } else if (row.kind === "bands") {
         clip.bands.forEach((band, i) => {
           const words = new Array(time.length).fill("sound");
-          for (const s of band.stretches) words.fill(s.text, s.first, s.last);
-          out.push(carrier(words, band.name, i, row.axis));
+          for (const s of band.stretches) words.fill(plain(s.text), s.first, s.last);
+          out.push(carrier(words, plain(band.name), i, row.axis));
         });
       } else {
         const flat = bytes(clip.attention);
@@ -111,13 +114,13 @@
     };
     for (const row of rows) {
       const axis = {
-        domain: row.domain, gridcolor: grid, zeroline: false, title: { text: row.name, standoff: 4 },
+        domain: row.domain, gridcolor: grid, zeroline: false, title: { text: plain(row.name), standoff: 4 },
         fixedrange: row.kind !== "dim",
       };
       if (row.kind === "gate") Object.assign(axis, { range: [0, 1], tickvals: [0, 0.5, 1] });
       if (row.kind === "bands") {
         Object.assign(axis, {
-          tickvals: clip.bands.map((_, i) => i), ticktext: clip.bands.map((b) => b.name),
+          tickvals: clip.bands.map((_, i) => i), ticktext: clip.bands.map((b) => plain(b.name)),
           range: [clip.bands.length - 0.5, -0.5], showgrid: false,
         });
       }
