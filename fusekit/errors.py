@@ -13,8 +13,8 @@ def printable(text: object) -> str:
     """Text that may hold names of clips, files and people, as a terminal may safely show it.
 
     Control characters (a name may hold ESC and so move the cursor or repaint what stands there), marks that
-    turn the direction of writing, and bytes of file names that are no text are shown as escapes; tabs and line
-    breaks stay.
+    turn the direction of writing, and bytes of file names that are no text are shown as escapes; tabs and
+    line breaks stay.
     """
     return "".join(c if c in "\n\t" or not _hidden(c) else _escape(c) for c in str(text))
 

@@ -195,9 +195,10 @@ _FORMULA = re.compile("'*[-=+@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def guarded(cell: str) -> str:
-    """A cell of a CSV that no spreadsheet takes for a formula: an apostrophe goes before `=`, `+`, `-`, `@`
-    (full width too), a tab or a line break at its start, numbers apart (OWASP, CSV injection). `read_table` takes
-    it off again.
+    """A cell of a CSV that no spreadsheet takes for a formula (OWASP, CSV injection).
+
+    An apostrophe goes before `=`, `+`, `-`, `@` (full width too), a tab or a line break at its start, numbers
+    apart. `read_table` takes it off again.
     """
     return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
 

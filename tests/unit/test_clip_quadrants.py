@@ -1,4 +1,4 @@
-"""The permutation test of clips' quadrants: between whom labels are permuted, and what is said where none can be."""
+"""The permutation test of clips' quadrants: between whom labels move, and what is said where none can."""
 
 from __future__ import annotations
 

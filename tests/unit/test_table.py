@@ -61,8 +61,8 @@ def test_csv_is_plain(tmp_path: Path) -> None:
     assert lines[1] == "007,0.04,0.1,,1,0.0,10.0,,"
 
 
-NO_FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "＝1+1", "'=1", "''@x", "=1\n2"]
-WORDS = ["-5", "+1e3", "'-5", "'quoted'", "a=b", "", "é", "-.5"]
+NO_FORMULAS = ['=HYPERLINK("x")', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "＝1+1", "'=1", "''@x", "=1\n2", "'-5"]
+WORDS = ["-5", "+1e3", "'quoted'", "a=b", "", "é", "-.5"]
 
 
 def test_a_spreadsheet_finds_no_formula_and_a_name_is_read_back(tmp_path: Path) -> None:
