@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from fusekit.errors import RecipeError
 
+SHOWN = 40
+"""Faults that one message lists; a file with more is no recipe at all."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -26,8 +29,10 @@ class Fault:
 
 
 def error(name: str, faults: Sequence[Fault]) -> RecipeError:
-    """All faults of one recipe as one error; identical ones are said once."""
+    """The faults of one recipe as one error, the first `SHOWN` of them; identical ones are said once."""
     lines = list(dict.fromkeys(str(fault) for fault in faults))
     count = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
-    indented = ["  " + line.replace("\n", "\n  ") for line in lines]
+    indented = ["  " + line.replace("\n", "\n  ") for line in lines[:SHOWN]]
+    if len(lines) > SHOWN:
+        indented.append(f"  and {len(lines) - SHOWN} more")
     return RecipeError("\n".join([f"{name} has {count}:", *indented]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fusekit.recipe.expansion import Expansion
 from fusekit.recipe.faults import Fault
+from fusekit.recipe.hints import show
 from fusekit.recipe.nodes import UNKNOWN, Node, Path
 
 _PLAIN = re.compile(r"\$\{\s*\.*[A-Za-z_][\w-]*(?:\.[\w-]+|\[\d+\])*\s*\}")
@@ -20,7 +22,25 @@ def interpolate(root: Node, faults: list[Fault]) -> Node:
         return root
     from omegaconf import OmegaConf
 
+    found = len(faults)
+    root = _bounded(root, Expansion(root), (), faults)
+    if len(faults) > found:
+        return root  # what leads to a value that is too large would be looked up again and again
     return _resolve(root, OmegaConf.create(_understood(root.plain())), (), faults)
+
+
+def _bounded(node: Node, expansion: Expansion, path: Path, faults: list[Fault]) -> Node:
+    """The same tree, without the values that would grow too large."""
+    if isinstance(node.value, dict):
+        made = {key: _bounded(c, expansion, (*path, key), faults) for key, c in node.value.items()}
+        return Node(made, node.file, node.line)
+    if isinstance(node.value, list):
+        items = [_bounded(c, expansion, (*path, str(i)), faults) for i, c in enumerate(node.value)]
+        return Node(items, node.file, node.line)
+    if isinstance(node.value, str) and "${" in node.value and (why := expansion.too_large(node, path)):
+        faults.append(Fault(node.where, ".".join(path), f"{show(node.value)} {why}"))
+        return Node(UNKNOWN, node.file, node.line)
+    return node
 
 
 def _refused(value: Any) -> bool:

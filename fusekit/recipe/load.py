@@ -13,7 +13,7 @@ from fusekit.recipe.fill import fill
 from fusekit.recipe.hints import show
 from fusekit.recipe.interpolate import interpolate
 from fusekit.recipe.merge import merge, parse_overrides
-from fusekit.recipe.nodes import Node, parse
+from fusekit.recipe.nodes import Node, read
 from fusekit.recipe.requires import requirement_faults, wanted
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry, nearest
@@ -95,12 +95,7 @@ def _read(file: Path, chain: list[Path], faults: list[Fault]) -> Node | None:
     """One file laid over what it extends; `chain` collects the files, the first read first."""
     chain.append(file)
     shown = _shown(file)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as reason:
-        faults.append(Fault(shown, "", f"cannot be read: {reason}"))
-        return None
-    node = parse(text, shown, faults)
+    node = read(file, shown, faults)
     if node is None:
         return None
     if not isinstance(node.value, dict):
@@ -147,7 +142,7 @@ def _preset(root: Node, faults: list[Fault]) -> dict[str, dict[str, Any]]:
         faults.append(Fault(node.where, "preset", f"{show(name)} is not one of {', '.join(known)}.{closest}"))
         return {}
     file = PRESETS / f"{name}.yaml"
-    tree = parse(file.read_text(encoding="utf-8"), str(file), faults)
+    tree = read(file, str(file), faults)
     return dict(tree.plain() or {}) if tree else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ Path = tuple[str, ...]
 
 UNKNOWN = object()
 """Stands for a value that could not be worked out; there is a fault about it already."""
+
+LONGEST = 300_000
+"""Bytes of a file. More takes the parser minutes, and no recipe comes near."""
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -103,6 +107,25 @@ for _name, _pattern, _first in (
 ):
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})$"), _first)
+
+
+def read(path: os.PathLike[str], file: str, faults: list[Fault]) -> Node | None:
+    """A YAML file -> tree; None, and at least one more fault, if it cannot be read or is not plain YAML.
+
+    Args:
+        file: what to name in messages.
+    """
+    try:
+        with open(path, "rb") as opened:
+            data = opened.read(LONGEST + 1)
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as reason:
+        faults.append(Fault(file, "", f"cannot be read: {reason}"))
+        return None
+    if len(data) > LONGEST:
+        faults.append(Fault(file, "", f"is longer than {LONGEST:,} bytes, more than any recipe needs"))
+        return None
+    return parse(text, file, faults)
 
 
 def parse(text: str, file: str, faults: list[Fault], *, lines: bool = True) -> Node | None:

@@ -12,7 +12,7 @@ from fusekit.recipe.faults import Fault, error
 from fusekit.recipe.fill import fill_with
 from fusekit.recipe.load import RECIPES, find
 from fusekit.recipe.merge import merge, parse_overrides
-from fusekit.recipe.nodes import Node, parse
+from fusekit.recipe.nodes import Node, read
 from fusekit.recipe.schema import Component
 
 
@@ -70,7 +70,7 @@ def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> tuple
     """
     file = find(path_or_name, bundled_studies(), "study")
     faults: list[Fault] = []
-    root = parse(file.read_text(encoding="utf-8"), str(file), faults)
+    root = read(file, str(file), faults)
     changes = parse_overrides(overrides, faults)
     if root is None or not isinstance(root.value, dict):
         faults += (
