@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from fusekit.errors import DataError
 
 TAIL_S = 1.0
 """A transcript without a stated length lasts this much longer than its last word, so that a step hears it."""
-LONGEST_S = 1e7
-"""Some hundred days: what lies beyond is no number of seconds."""
+LONGEST_S = 86400.0
+"""A day: what lies beyond is no second of a recording, and each would cost memory."""
+LARGEST_BYTES = 32 * 2**20
+"""Of a file: the words of a day, with times and probabilities, are fewer."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,16 @@ class Cue:
         text: words parted by white space.
         start_s, end_s: seconds from the recording's start, 0 <= start_s <= end_s.
         group: cues of the same group, one after another, are one sentence; None: the cue is one by itself.
+        speaker: whose words they are, where the file says it; never among the words.
+        breaks: which of its words begin a new line on the screen, by their place, the cue's first apart.
     """
 
     text: str
     start_s: float
     end_s: float
     group: str | None = None
+    speaker: str = ""
+    breaks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,8 @@ def words(transcript: Transcript) -> tuple[list[Word], list[float]]:
     before it. A sentence is current from its first word on; a plain one from its step on, empty or not.
     """
     sentences: list[list[Cue]] = []
-    for cue in transcript.cues:
-        if sentences and cue.group is not None and cue.group == sentences[-1][-1].group:
-            sentences[-1].append(cue)
-        else:
-            sentences.append([cue])
+    for cues in sentences_of(transcript.cues):
+        sentences.append(sorted(cues, key=lambda cue: cue.start_s) if transcript.timed else cues)
     sentences.sort(key=lambda cues: min(cue.start_s for cue in cues))  # stable: else in the file's order
     found: list[Word] = []
     begins: list[float] = []
@@ -80,6 +84,17 @@ def words(transcript: Transcript) -> tuple[list[Word], list[float]]:
         begins.append(min(word.end_s for word in own) if transcript.timed else cues[0].start_s)
         found += own
     return found, begins
+
+
+def sentences_of(cues: Sequence[Cue]) -> list[list[Cue]]:
+    """The cues of each sentence, in the file's order."""
+    found: list[list[Cue]] = []
+    for cue in cues:
+        if found and cue.group is not None and cue.group == found[-1][-1].group:
+            found[-1].append(cue)
+        else:
+            found.append([cue])
+    return found
 
 
 def duration(transcript: Transcript) -> float:
@@ -113,7 +128,7 @@ def checked(path: Path, line: int, start_s: float, end_s: float) -> tuple[float,
     if not (0 <= start_s <= LONGEST_S and math.isfinite(end_s) and end_s <= LONGEST_S):
         raise DataError(
             f"{path}: line {line}: the times {start_s:g} to {end_s:g} must be seconds from the recording's "
-            "start, 0 or later"
+            f"start, from 0 to {LONGEST_S:g} (a day); correct them, or take the recording's start off"
         )
     if end_s < start_s:
         raise DataError(
@@ -129,6 +144,14 @@ def decoded(path: Path) -> str:
         DataError: there is no such file, it is empty, or it is not such text.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: this is no file, but a folder or a device.")
+        size = path.stat().st_size
+        if size > LARGEST_BYTES:
+            raise DataError(
+                f"{path}: {size / 2**20:.0f} MiB is no transcript; the words of a day stay below "
+                f"{LARGEST_BYTES / 2**20:.0f}. Name the right file."
+            )
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -146,4 +169,5 @@ def decoded(path: Path) -> str:
         ) from error
     if "\0" in text:
         raise DataError(f"{path}: this is no text file, it holds zero bytes. Save it as UTF-8.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    # "\\r\\r\\n" is one end of a line that Windows has written twice: no empty line.
+    return re.sub("\r+\n", "\n", text).replace("\r", "\n")

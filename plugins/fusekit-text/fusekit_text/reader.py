@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,23 +10,30 @@ import numpy as np
 
 from fusekit.contracts import Reader, Source, Stream
 from fusekit.errors import DataError, RecipeError
-from fusekit_text import cues
-from fusekit_text.subtitles import read_srt, read_vtt
-from fusekit_text.tables import read_csv, read_lines
-from fusekit_text.textgrid import read_textgrid
+from fusekit_text import cues, rolling, speakers
+from fusekit_text.files import SUFFIXES, read_transcript
 from fusekit_text.tokens import FolderTokens, HashedWords, Tokens, TokenShape, folder_of
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same file becomes other numbers."""
 BAG = 512
+LONGEST_S = 1e6
+"""Of a recording; only plain sentences, one at each step, may get so far."""
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a word's end at 0.3 s, and that is heard
 
 
 class TranscriptReader(Reader):
     """Words with times -> `(length,)` float32 numbers of words per step, in reading order, then 0.
 
-    Files: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, CSV `start_s,end_s,text`; and plain sentences, a .txt
-    with one a line or a CSV with `text` alone: sentence k stands at step k. UTF-8 or UTF-16.
+    Files: SubRip (.srt), WebVTT (.vtt), Praat TextGrid, CSV or TSV `start_s,end_s,text` (and what Whisper,
+    whisperX, ELAN and others name these), JSON of Whisper's kin, Audacity's label tracks (.txt); and plain
+    sentences, a .txt with one a line or a CSV with `text` alone: sentence k stands at step k. UTF-8 or
+    UTF-16.
+    Words that rolling captions show again are said once (`rolling.once`), speakers' names before a colon are
+    no words (`speakers.apart`).
+
+    The manifest's `<modality>_start_s` is when in the recording the file's second 0 is: all times move by it.
+    `<modality>_step_s` is the spacing of plain sentences, before `sentence_hz`; a file with times refuses it.
 
     The window of a step at t holds the words of the last `window_s` seconds, each counted from the moment it
     ends. Where a cue of several words does not say when each is spoken, they are spread evenly over it by
@@ -40,7 +47,7 @@ class TranscriptReader(Reader):
         length: numbers in a window.
         lookahead_s: count words that end so much later, too; 0 is causal.
         sentence_hz: plain sentences per second; the recipe's `target.step_hz` makes each one step.
-        tier: interval tier of a TextGrid; None: its only one.
+        tier: interval tier of a TextGrid, or of a table with a column `tier`; None: its only one.
         folder: number words by the tokenizer in this folder of a model; None: by hashing.
         model: by that of a model on the Hugging Face hub, instead.
         download: fetch it from there when the hub's cache on this machine has it not.
@@ -51,7 +58,7 @@ class TranscriptReader(Reader):
     """
 
     medium: ClassVar[str] = "text"
-    suffixes: ClassVar[tuple[str, ...]] = (".srt", ".vtt", ".textgrid", ".csv", ".txt")
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     absence: ClassVar[str] = "no word was said in its window"
 
     def __init__(
@@ -89,7 +96,22 @@ class TranscriptReader(Reader):
         """`number (n,)` int32 of each token in reading order, `end_s (n,)` float64 when it is heard,
         `sentence (n,)` int32; `begin_s (S,)` from when each sentence is the current one; `timed (1,)` bool,
         `duration_s (1,)`."""
-        transcript = self._read(source.path)
+        shift_s = 0.0 if source.start_s is None else source.start_s
+        transcript = self._read(source.path, source.step_s)
+        if source.step_s is not None and transcript.timed:
+            raise DataError(
+                f"{source.path}: it has times of its own; leave <modality>_step_s empty in the manifest, "
+                "which is the spacing of plain sentences"
+            )
+        if source.boxes is not None:
+            raise DataError(f"{source.path}: words have no boxes; leave <modality>_boxes empty")
+        transcript = rolling.once(speakers.apart(transcript))
+        lasts = shift_s + cues.duration(transcript)
+        if not 0 < lasts <= LONGEST_S:
+            raise DataError(
+                f"{source.path}: it ends at {lasts:g} s of the recording, which must be above 0 and at most "
+                f"{LONGEST_S:g}; correct its times, or <modality>_start_s and _step_s in the manifest"
+            )
         said, begins = cues.words(transcript)
         number: list[int] = []
         word: list[int] = []
@@ -99,27 +121,19 @@ class TranscriptReader(Reader):
             word += [i] * len(found)
         return {
             "number": np.array(number, np.int32),
-            "end_s": np.array([said[i].end_s for i in word], np.float64),
+            "end_s": np.array([said[i].end_s for i in word], np.float64) + shift_s,
             "sentence": np.array([said[i].sentence for i in word], np.int32),
-            "begin_s": np.array(begins, np.float64),
+            "begin_s": np.array(begins, np.float64) + shift_s,
             "timed": np.array([transcript.timed]),
-            "duration_s": np.array([cues.duration(transcript)]),
+            "duration_s": np.array([lasts]),
         }
 
-    def _read(self, path: Path) -> cues.Transcript:
-        readers: dict[str, Callable[[Path, str], cues.Transcript]] = {
-            ".srt": read_srt,
-            ".vtt": read_vtt,
-            ".textgrid": lambda p, text: read_textgrid(p, text, self.tier),
-            ".csv": lambda p, text: read_csv(p, text, self.sentence_hz),
-            ".txt": lambda p, text: read_lines(p, text, self.sentence_hz),
-        }
-        read = readers.get(path.suffix.lower())
-        if read is None:
+    def _read(self, path: Path, step_s: float | None = None) -> cues.Transcript:
+        if step_s is not None and not (0 < step_s < math.inf):
             raise DataError(
-                f"{path}: a transcript's name ends in {', '.join(self.suffixes)}, which tells its format"
+                f"{path}: <modality>_step_s must be a number of seconds above 0, found {step_s:g}"
             )
-        return read(path, cues.decoded(path))
+        return read_transcript(path, self.sentence_hz if step_s is None else 1 / step_s, self.tier)
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True where at least one word stands in the window."""

@@ -196,20 +196,25 @@ def test_tables(tmp_path: Path) -> None:
 
 def test_plain_sentences_stand_at_one_step_each(tmp_path: Path) -> None:
     transcript = read(tmp_path, "a.txt", "One two.\n\nThree.\n\n")
-    assert [c.text for c in transcript.cues] == ["One two.", "", "Three."]
+    assert [c.text for c in transcript.cues] == ["One two.", "", "Three.", ""]
     words, begins = cues.words(transcript)
     assert [(w.text, w.end_s) for w in words] == [("One", 0), ("two.", 0), ("Three.", 2)]
-    assert begins == [0, 1, 2]
-    assert cues.duration(transcript) == 3
+    assert begins == [0, 1, 2, 3]
+    assert cues.duration(transcript) == 4  # the last line is empty, and has a label none the less
 
 
 @pytest.mark.parametrize(
-    "text", ['text\nOne.\n""\nTwo.\n', "text\nOne.\n\nTwo.\n\n", "id,text\n1,One.\n,\n3,Two.\n,\n"]
+    ("text", "lasts"),
+    [
+        ('text\nOne.\n""\nTwo.\n', 3),
+        ("text\nOne.\n\nTwo.\n\n", 4),
+        ("id,text\n1,One.\n,\n3,Two.\n,\n", 4),
+    ],
 )
-def test_an_empty_row_among_plain_sentences_keeps_its_step(tmp_path: Path, text: str) -> None:
+def test_an_empty_row_among_plain_sentences_keeps_its_step(tmp_path: Path, text: str, lasts: int) -> None:
     transcript = read(tmp_path, "a.csv", text)
     assert told(transcript) == [("One.", 0.0, 1.0), ("Two.", 2.0, 3.0)]
-    assert cues.duration(transcript) == 3
+    assert cues.duration(transcript) == lasts
 
 
 def test_words_of_a_cue_are_spread_over_it_by_length() -> None:
@@ -244,7 +249,7 @@ def test_cues_out_of_order_and_overlapping_are_read_by_their_beginning() -> None
             "line 2: '00:61:02,000 --> 00:99:01,000' is no pair",
         ),
         ("a.srt", "Hello\n", "line 1: 'Hello' stands outside a cue"),
-        ("a.srt", SRT + "\nlost words\n", "line 10: 'lost words' stands outside a cue"),
+        ("a.srt", "lost words\n" + SRT, "line 1: 'lost words' stands outside a cue"),
         ("a.srt", "\n\n", "there is no cue in it"),
         ("a.srt", "", "the file is empty"),
         ("a.srt", b"\xff\xfe\x00", "this is not text in UTF-8"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusekit.contracts import Source
-from fusekit.errors import RecipeError
+from fusekit.errors import DataError, RecipeError
 from fusekit_text.reader import BAG, TranscriptReader
 from fusekit_text.tokens import LARGEST, HashedWords
 
@@ -159,3 +159,66 @@ def test_what_changes_the_numbers_changes_the_store(tmp_path: Path) -> None:
         TranscriptReader(folder=tmp_path / "gone")
     with pytest.raises(RecipeError, match="window_s and sentence_hz must be above 0"):
         TranscriptReader(window_s=0.0)
+
+
+FILES = {
+    "a.csv": SAID,
+    "a.tsv": SAID.replace(",", "\t"),
+    "a.srt": "1\n00:00:00,000 --> 00:00:02,000\nall is\n\n2\n00:00:07,000 --> 00:00:08,000\nnot bad\n",
+    "a.vtt": "WEBVTT\n\n00:00.000 --> 00:02.000\nall<00:01.000> is\n\n00:07.000 --> 00:08.000\nnot bad\n",
+    "a.json": '[{"start": 0.0, "end": 2.0, "text": "all is"}, {"start": 7.0, "end": 8.0, "text": "not bad"}]',
+    "a.textgrid": '"ooTextFile" "TextGrid" 0 9 <exists> 1 "IntervalTier" "w" 0 9 2 0 2 "all is" 7 8 "bad"',
+    "a.txt": "all is\n\nnot bad\n",
+    "labels.txt": "0.0\t2.0\tall is\n7.0\t8.0\tnot bad\n",
+    "plain.csv": "text\nall is\nwell\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("start_s", [3.0, 0.25, -0.5])
+def test_the_manifests_start_moves_all_windows(tmp_path: Path, name: str, start_s: float) -> None:
+    path = tmp_path / name
+    path.write_text(FILES[name], encoding="utf-8")
+    for reader in (
+        TranscriptReader(window_s=2.0),
+        TranscriptReader(window_s=2.0, sentence=True, lookahead_s=0.5),
+    ):
+        here, moved = reader.prepare(Source(path)), reader.prepare(Source(path, start_s=start_s))
+        times = np.arange(-1, 14, 0.125)
+        np.testing.assert_array_equal(reader.windows(here, times), reader.windows(moved, times + start_s))
+        np.testing.assert_array_equal(reader.present(here, times), reader.present(moved, times + start_s))
+        assert reader.present(here, times).any()
+        assert moved["duration_s"][0] == here["duration_s"][0] + start_s
+
+
+def test_the_manifests_step_is_the_spacing_of_plain_sentences(tmp_path: Path) -> None:
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        reader = TranscriptReader(sentence_hz=5.0)
+        if name in ("a.txt", "plain.csv"):
+            stream = reader.prepare(Source(path, start_s=1.0, step_s=2.5))
+            steps = 3 if name == "a.txt" else 2
+            assert stream["begin_s"].tolist() == [1 + 2.5 * k for k in range(steps)]
+            assert stream["duration_s"][0] == 1 + 2.5 * steps
+        else:
+            with pytest.raises(
+                DataError, match=f"{name}: it has times of its own; leave <modality>_step_s empty"
+            ):
+                reader.prepare(Source(path, step_s=2.5))
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ({"start_s": -30.0}, "it ends at -21 s of the recording"),
+        ({"start_s": float("nan")}, "it ends at nan s"),
+        ({"start_s": 1e7}, "which must be above 0 and at most 1e.06"),
+        ({"boxes": Path("b.csv")}, "words have no boxes"),
+    ],
+)
+def test_fields_of_a_source_that_cannot_be_are_refused(tmp_path: Path, source: dict, wanted: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(SAID, encoding="utf-8")
+    with pytest.raises(DataError, match=wanted):
+        TranscriptReader().prepare(Source(path, **source))
