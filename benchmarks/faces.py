@@ -40,7 +40,7 @@ import numpy as np
 
 from fusekit.data.detectors import Haar
 from fusekit.data.faces import DETECTED, FaceTracker
-from fusekit.data.media import read_video
+from fusekit.media import read_video
 
 CONDITIONS = ("clean", "dark", "tilted", "second")
 TILT = 30.0

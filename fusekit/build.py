@@ -5,6 +5,7 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -228,7 +229,12 @@ def _notes(recipe: Recipe, readers: Mapping[str, Reader]) -> list[str]:
     notes = [
         f"{m}: each window holds {r.lookahead_s:.2f} s of future; a live prediction lags by that much"
         for m, r in readers.items()
-        if r.lookahead_s > 0
+        if 0 < r.lookahead_s < math.inf
+    ]
+    notes += [
+        f"{m}: each window depends on the whole file, so there is no live prediction"
+        for m, r in readers.items()
+        if r.lookahead_s == math.inf
     ]
     if recipe.preset == "table11":
         notes.append(

@@ -11,9 +11,9 @@ import numpy as np
 from fusekit.contracts import Clip, Corpus, Reader, Rejected, Source
 from fusekit.data.detectors import BoxTrack
 from fusekit.data.labels import Aligned, align
-from fusekit.data.media import probe
 from fusekit.data.steps import grid, why_unlabelled
 from fusekit.errors import DataError
+from fusekit.media import probe
 
 CHECK_HZ = 10.0  # grid on which labels are counted; no recipe is at hand
 APART_S = 1.0  # labels that end this far from the media's end are worth a note

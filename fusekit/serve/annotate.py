@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from fusekit.data.labels import scale
-from fusekit.data.media import probe, read_audio, read_video
 from fusekit.engine.files import partial_file, remove_left_parts
 from fusekit.errors import DataError
+from fusekit.media import probe, read_audio, read_video
 from fusekit.serve.overlay import Scene, draw
 from fusekit.serve.predictor import FilePrediction
 
@@ -156,7 +156,7 @@ def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]
 
 
 def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]:
-    # As in `fusekit.data.media`: zero is the earliest start of both tracks, not below the container's zero.
+    # As in `fusekit.media`: zero is the earliest start of both tracks, not below the container's zero.
     tracks = (track, source.streams.video[0])
     starts = [s.start_time * s.time_base for s in tracks if s.start_time is not None]
     zero = max(Fraction(0), min(starts, default=Fraction(0)))

@@ -10,8 +10,8 @@ from typing import Any
 
 from fusekit import build
 from fusekit.contracts import Reader, Source
-from fusekit.data.media import probe
 from fusekit.errors import DataError
+from fusekit.media import probe
 from fusekit.registry import Kind
 from fusekit.runs import Run
 from fusekit.runs.files import read_json

@@ -9,7 +9,7 @@ PACKAGE = ROOT / "fusekit"
 
 CORE = {"errors"}
 SHARED = CORE | {"batch", "contracts"}
-ASSEMBLED = SHARED | {"registry", "recipe", "data", "nn", "engine", "build", "runs", "provenance"}
+ASSEMBLED = SHARED | {"registry", "recipe", "media", "data", "nn", "engine", "build", "runs", "provenance"}
 
 # Room -> rooms it may import, itself apart. A new room is added here with its rights, or the test fails.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -21,11 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recipe": CORE | {"registry", "distribution"},
     "batch": CORE,
     "contracts": CORE,
-    "data": SHARED,
+    "media": CORE,
+    "data": SHARED | {"media"},
     "nn": SHARED,
     "engine": SHARED,
     "consistency": SHARED | {"recipe", "data", "nn"},
-    "build": SHARED | {"registry", "recipe", "data", "nn", "engine", "consistency"},
+    "build": SHARED | {"registry", "recipe", "media", "data", "nn", "engine", "consistency"},
     "provenance": SHARED,
     "distribution": set(),
     "launch": CORE,

@@ -16,11 +16,11 @@ from fusekit.data.corpora.afew_va import AfewVaCorpus
 from fusekit.data.detectors import BoxTrack
 from fusekit.data.folds import assign
 from fusekit.data.labels import align
-from fusekit.data.media import probe, read_audio, read_video
-from fusekit.data.pictures import numbered
 from fusekit.data.readers.face_video import FaceVideo
 from fusekit.data.store import PreparedStore
 from fusekit.errors import DataError, FusekitError, RecipeError
+from fusekit.media import probe, read_audio, read_video
+from fusekit.media.pictures import numbered
 from fusekit.provenance import data_hash
 
 VA = ("valence", "arousal")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fusekit.data.detectors import BoxTrack, GivenBoxes, Haar, Whole, YuNet, ranked
-from fusekit.data.media import read_video
 from fusekit.errors import DataError
+from fusekit.media import read_video
 
 SHARED = Path(os.environ.get("FUSEKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SPEAKERS = sorted((SHARED / "grid_lipnet").glob("**/*.mpg"))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fusekit.contracts import Detector, Source
-from fusekit.data.media import read_video
 from fusekit.data.readers.face_video import TOLERANCE_S, FaceVideo, LiveFace
 from fusekit.errors import DataError, RecipeError
+from fusekit.media import read_video
 
 SHARED = Path(os.environ.get("FUSEKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RAVDESS = SHARED / "ravdess_actor05_av"

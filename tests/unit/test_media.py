@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from fusekit.data.media import probe, read_audio, read_video
 from fusekit.errors import DataError
+from fusekit.media import probe, read_audio, read_video
 
 SHARED = Path(os.environ.get("FUSEKIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BITS = 6

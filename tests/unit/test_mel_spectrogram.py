@@ -3,6 +3,7 @@ file."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import librosa
@@ -243,4 +244,21 @@ def test_one_column_per_video_frame(tmp_path: Path) -> None:
     reader = MelSpectrogram(fps=50)
     assert (reader.hop, reader.raw_shape) == (441, (3, 128, 128))
     assert reader.centre(np.arange(10) / 50).tolist() == list(range(10))
-    assert MelSpectrogram().lookahead_s == pytest.approx((63.5 * 512 + 1024) / RATE)
+    assert MelSpectrogram(reference="running").lookahead_s == pytest.approx((63.5 * 512 + 1024) / RATE)
+    assert MelSpectrogram().lookahead_s == math.inf  # the loudest cell of the whole file
+
+
+def test_a_start_shifts_the_sound_and_a_spacing_is_refused(tmp_path: Path) -> None:
+    """A burst 2..3 s into a file of 10 s that starts at 3 s on the clip's clock stands at 5..6 s of 13."""
+    sound = np.zeros(10 * 16000, np.float32)
+    sound[2 * 16000 : 3 * 16000] = np.random.default_rng(0).normal(0, 0.1, 16000)
+    path = tmp_path / "burst.wav"
+    soundfile.write(path, sound, 16000)
+    reader = MelSpectrogram(rate=16000, columns=8, mels=16, silence_s=0.0)
+    times = np.arange(0, 14, 0.5)
+    for start_s, heard in ((None, 2.0), (3.0, 5.0), (-1.0, 1.0)):
+        stream = reader.prepare(Source(path, start_s=start_s))
+        assert stream["duration_s"][0] == 10.0 + (start_s or 0.0)
+        assert times[reader.present(stream, times)].tolist() == [heard, heard + 0.5, heard + 1.0]
+    with pytest.raises(DataError, match=r"burst\.wav: step_s \(0\.04 s\) is given for sound"):
+        reader.prepare(Source(path, step_s=0.04))

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from fusekit.data.media import probe, read_audio, read_video
 from fusekit.errors import DataError
+from fusekit.media import probe, read_audio, read_video
 from fusekit.serve.annotate import annotate, scene_at
 from fusekit.serve.overlay import Scene, draw
 from fusekit.serve.predictor import FaceTrack, FilePrediction

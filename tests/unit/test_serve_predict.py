@@ -15,12 +15,12 @@ import torch
 from fusekit import build, plugins
 from fusekit.contracts import Clip, Source
 from fusekit.data.labels import unscale
-from fusekit.data.media import read_audio, read_video
 from fusekit.data.steps import build_steps
 from fusekit.engine.checkpoint import save_checkpoint, with_prefix
 from fusekit.engine.evaluation import predict_clip
 from fusekit.engine.latents import clip_latents, stored
 from fusekit.errors import DataError, FusekitError, RunError
+from fusekit.media import read_audio, read_video
 from fusekit.recipe.load import load as load_recipe
 from fusekit.runs import Run, open_run
 from fusekit.serve import predictor as predictor_room

@@ -25,8 +25,8 @@ from fusekit.data.corpora.layout import (
     some,
 )
 from fusekit.data.labels import AROUSAL, VALENCE
-from fusekit.data.pictures import SUFFIXES, numbered
 from fusekit.errors import DataError, RecipeError
+from fusekit.media.pictures import SUFFIXES, numbered
 
 LAYOUT = "01/001/00000.png ... with 01/001/001.json, up to 12/600, or the folders 001 ... 600 side by side"
 _DIMS = (VALENCE, AROUSAL)

@@ -13,8 +13,8 @@ from fusekit.data.corpora.layout import Skipped, check_request, entries, inside,
 from fusekit.data.corpora.semaine_files import Session, medium_of, read_session, read_trace, refuse_copies
 from fusekit.data.corpora.semaine_people import groups
 from fusekit.data.gold import How, gold, together
-from fusekit.data.media import probe
 from fusekit.errors import DataError, RecipeError
+from fusekit.media import probe
 
 LAYOUT = (
     "Sessions/1/session.xml, Sessions/1/R1S1TUCPoDV.txt, Sessions/1/<time>_User HeadMounted_Poppy.wav ..."

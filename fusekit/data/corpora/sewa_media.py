@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fusekit.contracts import Clip, Source
 from fusekit.data.corpora.layout import why_unusable
-from fusekit.data.media import probe
 from fusekit.errors import DataError
+from fusekit.media import probe
 
 
 def pick(

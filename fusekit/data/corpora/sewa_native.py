@@ -28,8 +28,8 @@ from fusekit.data.corpora.layout import (
 from fusekit.data.corpora.sewa_media import film_rate, pick
 from fusekit.data.gold import Gold, How, Trace, gold, together
 from fusekit.data.label_file import as_number
-from fusekit.data.media import probe
 from fusekit.errors import DataError
+from fusekit.media import probe
 
 BELOW_ZERO = 0.01
 """Share of values below 0 from which the labels are taken for -1..1: fewer are slips in 0..1."""

@@ -13,10 +13,10 @@ from fusekit.contracts import Detector, Reader, Source, Stream
 from fusekit.data.content import digests
 from fusekit.data.detectors import BoxTrack, GivenBoxes, Haar, Whole, YuNet
 from fusekit.data.faces import DETECTED, NONE, FaceTracker, crop, grown
-from fusekit.data.media import probe, read_video
-from fusekit.data.pictures import numbered
 from fusekit.data.readers.pooling import grid_means
 from fusekit.errors import DataError, RecipeError
+from fusekit.media import probe, read_video
+from fusekit.media.pictures import numbered
 
 TOLERANCE_S = 0.00137
 """A frame whose stamp is this much after t still counts as shown at t: containers round stamps to

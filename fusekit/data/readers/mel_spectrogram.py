@@ -6,6 +6,7 @@ centred as in librosa, zeros beyond both ends), so column i belongs to time `i *
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fusekit.contracts import Reader, Source, Stream
-from fusekit.data.media import read_audio
 from fusekit.data.readers.pooling import row_means
-from fusekit.errors import RecipeError
+from fusekit.errors import DataError, RecipeError
+from fusekit.media import read_audio
 
 FLOOR_DB = -80.0
 AMIN = 1e-10
@@ -37,7 +38,7 @@ def _filters(rate: int, n_fft: int, mels: int) -> np.ndarray:
 class MelSpectrogram(Reader):
     """Sound -> `(3, mels, columns)` float32 in -1..1 per step; row 0 is the lowest band, time runs right.
 
-    Source: spec 4.2 (Aspandi et al., AViGaS). Sound is resampled to `rate` (see `fusekit.data.media`) and
+    Source: spec 4.2 (Aspandi et al., AViGaS). Sound is resampled to `rate` (see `fusekit.media`) and
     averaged to mono; Slaney-style mel bands over the full range, Hann window. The window of a step at t is
     columns `c - columns//2 .. c + columns//2 - 1` with `c = round(t * rate / hop)`: half of it is future, see
     `lookahead_s`.
@@ -49,7 +50,8 @@ class MelSpectrogram(Reader):
         hop: samples between columns.
         fps: spec's `hop="fps"`: one column per video frame, hop = round(rate / fps).
         n_fft: samples under the Hann window.
-        reference: what 0 dB is. `file`: the file's loudest cell (the paper's; needs the whole file). `fixed`:
+        reference: what 0 dB is. `file`: the file's loudest cell (the paper's; needs the whole file, so that
+            `lookahead_s` is infinite). `fixed`:
             `reference_db`. `running`: the loudest cell from the start up to the window's last column, as a
             live stream knows it. Cells above the reference are clipped to it, cells 80 dB below are the
             floor.
@@ -104,7 +106,8 @@ class MelSpectrogram(Reader):
         # The centre column may lie half a hop after t, its last companion `right` hops later, and half of
         # that column's Fourier window is later still. At t = 0 a mirror looks at column `left`.
         last = max(self.right + 0.5, self.left if edges == "reflect" else 0.0)
-        self.lookahead_s = (last * self.hop + self.n_fft // 2) / self.rate
+        self.window_lookahead_s = (last * self.hop + self.n_fft // 2) / self.rate
+        self.lookahead_s = math.inf if reference == "file" else self.window_lookahead_s
 
     def settings(self) -> dict[str, Any]:
         return {"mels": self.mels, "rate": self.rate, "hop": self.hop, "n_fft": self.n_fft}
@@ -113,10 +116,22 @@ class MelSpectrogram(Reader):
         """`db (n, mels)` float32 decibels re 1, `peak (n,)` their running maximum, `loud (n,)` bool,
         `duration_s (1,)`.
 
+        `source.start_s` shifts the sound on the clip's clock: silence stands before it (below 0, its
+        beginning is cut off).
+
         float32, not uint8: a reference chosen later would magnify quantisation, and streams are compared to
             1e-5.
+
+        Raises:
+            DataError: as `fusekit.media.read_audio`; a `step_s`, which means nothing for sound.
         """
-        samples = read_audio(source.path, self.rate)
+        if source.step_s is not None:
+            raise DataError(
+                f"{source.path}: step_s ({source.step_s:g} s) is given for sound, whose samples are spaced "
+                "by the file's own rate. Leave <modality>_step_s of this row empty; <modality>_start_s may "
+                "shift the sound."
+            )
+        samples = read_audio(source.path, self.rate, source.start_s or 0.0)
         half = self.n_fft // 2
         padded = np.concatenate([np.zeros(half, np.float32), samples, np.zeros(half, np.float32)])
         db, loud = self.analyse(padded, 1 + len(samples) // self.hop)

@@ -1,0 +1,89 @@
+"""What a file holds, counted packet by packet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.video.stream import VideoStream
+
+from fusekit.errors import DataError
+from fusekit.media.container import audio_track, frame_s, opened, origin, video_track
+from fusekit.media.pictures import decode, numbered
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds, counted packet by packet (headers are often wrong). Zeros where a track is missing.
+
+    Attributes:
+        duration_s: end of the longer track. `video_s`, `audio_s`: end of each.
+        fps: mean rate, frames / length of the video track.
+    """
+
+    duration_s: float
+    has_video: bool
+    has_audio: bool
+    fps: float = 0.0
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    sample_rate: int = 0
+    channels: int = 0
+    video_s: float = 0.0
+    audio_s: float = 0.0
+
+
+def probe(path: Path | str) -> MediaInfo:
+    """Read a file's packets without decoding them (about 30 ms per minute of video).
+
+    Of a folder of pictures it tells their number and size: 0 for what only a clock could tell.
+
+    Raises:
+        DataError: missing, empty or undecodable file, or one with neither picture nor sound.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = numbered(path)
+        height, width = decode(files[0][1]).shape[:2]
+        return MediaInfo(0.0, True, False, frames=len(files), width=width, height=height)
+    with opened(path) as container:
+        video, audio = video_track(container), audio_track(container)
+        wanted = [s for s in (video, audio) if s is not None]
+        if not wanted:
+            raise DataError(f"{path}: holds neither a video nor a sound track.")
+        ends = {s.index: 0.0 for s in wanted}
+        firsts = {s.index: float("inf") for s in wanted}
+        counts = {s.index: 0 for s in wanted}
+        for packet in container.demux(wanted):
+            if packet.size == 0:  # the flush at the end
+                continue
+            index = packet.stream.index
+            counts[index] += 1
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.time_base is None:
+                continue
+            start = float(stamp * packet.time_base)
+            firsts[index] = min(firsts[index], start)
+            span = float(packet.duration * packet.time_base) if packet.duration else 0.0
+            if span == 0.0 and isinstance(packet.stream, VideoStream):
+                span = frame_s(packet.stream)
+            ends[index] = max(ends[index], start + span)
+        zero = origin(container)
+        video_s = max(0.0, ends[video.index] - zero) if video else 0.0
+        audio_s = max(0.0, ends[audio.index] - zero) if audio else 0.0
+        frames = counts[video.index] if video else 0
+        shown = ends[video.index] - firsts[video.index] if video else 0.0
+        return MediaInfo(
+            duration_s=max(video_s, audio_s),
+            has_video=frames > 0,
+            has_audio=audio is not None and counts[audio.index] > 0,
+            fps=frames / shown if frames and shown > 0 else 0.0,
+            frames=frames,
+            width=video.codec_context.width if video else 0,
+            height=video.codec_context.height if video else 0,
+            sample_rate=audio.codec_context.sample_rate if audio else 0,
+            channels=audio.codec_context.channels if audio else 0,
+            video_s=video_s,
+            audio_s=audio_s,
+        )
