@@ -48,6 +48,11 @@ class ClipSteps:
     readers: Mapping[str, Reader] = field(default_factory=dict)
     dtypes: Mapping[str, np.dtype] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The clip, as messages name it."""
+        return self.clip.id
+
     def __len__(self) -> int:
         return len(self.times)
 

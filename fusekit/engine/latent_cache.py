@@ -14,17 +14,19 @@ from torch import Tensor
 
 from fusekit.batch import to_float
 from fusekit.contracts import Latent
-from fusekit.engine.latents import ClipSource, clip_latents
+from fusekit.engine.latents import ClipSource, check_finite, clip_latents, fits_half, rounded
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 
+_PIECE = 256  # rows copied at once
 Place = Literal["memory", "disk", "live"]
 
 
 class LatentCache:
-    """Z (float16) and Q of every step of a list of clips.
+    """Z and Q of every step of a list of clips.
 
-    A step at which a modality is absent holds zeros; its content is never read.
+    Z of a modality is float16, or float32 from the first step on whose values float16 cannot hold (`rounded`
+    says which). A step at which a modality is absent holds zeros; its content is never read.
 
     Args:
         model: of `branches`; clips: on the step grid.
@@ -35,7 +37,7 @@ class LatentCache:
         offsets: `(clips,)` first row of each clip. place: where Z is.
 
     Raises:
-        RunError: the file does not fit on the disk.
+        RunError: the file does not fit on the disk, or an encoder gives NaN or infinite values.
     """
 
     def __init__(
@@ -60,9 +62,12 @@ class LatentCache:
             begin = int(self.offsets[number])
             for m, latent in found.items():
                 if m not in self.z:
-                    self.z[m] = _room((total, *latent.z.shape[1:]), folder)
+                    self.z[m] = _room((total, *latent.z.shape[1:]), torch.float16, folder)
                     self.quadrant[m] = torch.zeros(total, dtype=torch.int64)
-                self.z[m][begin : begin + len(clip)] = latent.z.to("cpu", torch.float16)
+                z = rounded(latent.z).cpu()
+                if self.z[m].dtype == torch.float16 and not fits_half(z).all():
+                    self.z[m] = _widened(self.z[m], begin, folder)
+                self.z[m][begin : begin + len(clip)] = z
                 if latent.quadrant is not None:
                     self.quadrant[m][begin : begin + len(clip)] = latent.quadrant.cpu()
             done += len(clip)
@@ -115,7 +120,8 @@ class LiveLatents:
                     with self.runtime.autocast():
                         latent = branch.latent(to_float(x.to(self.runtime.device)))
                     into = torch.from_numpy(at[mine]).to(self.runtime.device)
-                    z[into] = latent.z.half().float()
+                    check_finite(latent.z, m, self.clips[number], steps[mine])
+                    z[into] = rounded(latent.z)
                     if latent.quadrant is not None:
                         quadrant[into] = latent.quadrant
             index = torch.from_numpy(back.reshape(-1)).to(self.runtime.device)
@@ -131,17 +137,27 @@ class LiveLatents:
 Latents = LatentCache | LiveLatents
 
 
-def _room(shape: tuple[int, ...], folder: Path | None) -> Tensor:
+def _widened(narrow: Tensor, rows: int, folder: Path | None) -> Tensor:
+    """The same in float32, the first `rows` copied, a piece at a time: memory may not hold them all."""
+    wide = _room(tuple(narrow.shape), torch.float32, folder)
+    for begin in range(0, rows, _PIECE):
+        end = min(begin + _PIECE, rows)
+        wide[begin:end] = narrow[begin:end]
+    return wide
+
+
+def _room(shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None) -> Tensor:
     if folder is None:
-        return torch.zeros(shape, dtype=torch.float16)
-    size = int(np.prod(shape)) * 2
+        return torch.zeros(shape, dtype=dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             # Taken now: a full disk would later end the process while it writes into the mapping.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            return torch.from_numpy(np.memmap(file, np.float16, "r+", shape=shape))
+            kind = torch.empty(0, dtype=dtype).numpy().dtype
+            return torch.from_numpy(np.memmap(file, kind, "r+", shape=shape))
     except OSError as error:
         raise RunError(
             f"no room for {gigabytes(size)} of latents in '{folder}': {error.strerror or error}. Free "

@@ -7,14 +7,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fusekit.batch import to_float
 from fusekit.contracts import Degradation, Latent
 from fusekit.engine.runtime import Runtime
+from fusekit.errors import RunError
 
 
 class ClipSource(Protocol):
     """One clip on the step grid, as the data room makes it."""
+
+    @property
+    def name(self) -> str: ...
 
     times: np.ndarray
     target: np.ndarray
@@ -48,6 +53,10 @@ class DegradedClip:
         self.clip, self.degradations, self.rngs = clip, degradations, rngs
         self.times, self.target, self.known, self.present = clip.times, clip.target, clip.known, clip.present
 
+    @property
+    def name(self) -> str:
+        return f"{self.clip.name} (damaged)"
+
     def __len__(self) -> int:
         return len(self.clip)
 
@@ -62,7 +71,11 @@ class DegradedClip:
 
 @torch.no_grad()
 def clip_latents(model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64) -> dict[str, Latent]:
-    """`{m: Latent}` of a clip's T steps, computed in chunks of steps; rows of absent steps are zero."""
+    """`{m: Latent}` of a clip's T steps, computed in chunks of steps; rows of absent steps are zero.
+
+    Raises:
+        RunError: an encoder gives NaN or infinite values.
+    """
     model.eval()
     found: dict[str, Latent] = {}
     for column, m in enumerate(model.names):
@@ -76,13 +89,47 @@ def clip_latents(model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int =
         z = torch.zeros(len(clip), *model.branches[m].encoder.out_shape, device=runtime.device)
         quadrant = torch.zeros(len(clip), dtype=torch.int64, device=runtime.device)
         if pieces:
-            z[rows] = torch.cat([p.z for p in pieces]).float()
+            made = torch.cat([p.z for p in pieces]).float()
+            check_finite(made, m, clip, steps)
+            z[rows] = made
             if pieces[0].quadrant is not None:
                 quadrant[rows] = torch.cat([p.quadrant for p in pieces if p.quadrant is not None])
         found[m] = Latent(z=z, quadrant=quadrant)
     return found
 
 
+def check_finite(z: Tensor, modality: str, clip: ClipSource, steps: np.ndarray) -> None:
+    """Latents `(n, ...)` of a clip's steps `(n,)` must be numbers.
+
+    Raises:
+        RunError: NaN or infinite values; says of which modality, in which clip, at which second.
+    """
+    odd = ~torch.isfinite(z.flatten(1)).all(1)
+    if odd.any():
+        first = float(clip.times[steps[int(odd.nonzero()[0])]])
+        raise RunError(
+            f"the encoder of {modality} gives NaN or infinite values at {int(odd.sum())} of {len(z)} steps "
+            f"of clip '{clip.name}', first at {first:.2f} s. Nothing can be predicted from those: see "
+            "whether the input there is sound, and whether the encoder has diverged in training (try a lower "
+            "`lr`, `clip_grad`, or train.precision=float32)."
+        )
+
+
+def fits_half(z: Tensor) -> Tensor:
+    """`(N, ...)` -> `(N,)` bool: rows whose largest magnitude is a normal float16, 6.1e-5 to 65,504, or 0."""
+    top = z.flatten(1).abs().amax(1)
+    half = torch.finfo(torch.float16)
+    return (top == 0) | ((top >= half.tiny) & (top <= half.max))
+
+
+def rounded(z: Tensor) -> Tensor:
+    """`(N, ...)` -> the same in float32, as a cache keeps it: rounded to float16, but for rows that float16
+    cannot hold. A rule of each row alone, so that cached and live latents agree."""
+    z = z.float()
+    fits = fits_half(z).view(-1, *[1] * (z.dim() - 1))
+    return torch.where(fits, z.half().float(), z)
+
+
 def stored(latents: Mapping[str, Latent]) -> dict[str, Latent]:
-    """The same latents after the cache's rounding to float16, so that live and cached predictions agree."""
-    return {m: Latent(z=v.z.half().float(), quadrant=v.quadrant) for m, v in latents.items()}
+    """The same latents after the cache's rounding, so that live and cached predictions agree."""
+    return {m: Latent(z=rounded(v.z), quadrant=v.quadrant) for m, v in latents.items()}

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,21 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from fusekit.engine.averages import Averages, numbers
-from fusekit.engine.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-    with_prefix,
-    without_prefix,
-)
+from fusekit.engine.checkpoint import load_checkpoint, load_weights, without_prefix
 from fusekit.engine.journal import Journal
+from fusekit.engine.keeper import Keeper, Position, load_state, restore, state_of
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 
-SAVE_EVERY_S = 300.0  # a killed process loses at most this much
 READ_EVERY_S = 0.25  # losses for the progress: each reading waits for the device
 
 
@@ -43,20 +34,7 @@ class Progress(Protocol):
 
     def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None: ...
 
-
-@dataclass
-class Position:
-    """Where a run stands: the next batch to do, and what the current phase has gathered."""
-
-    phase: int = 0
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    lines: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = -1
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    def say(self, text: str) -> None: ...
 
 
 def fit(
@@ -78,7 +56,8 @@ def fit(
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the state is saved.
-        RunError: the checkpoint cannot be read or written.
+        RunError: the checkpoint cannot be read or written; or predictions of validation clips are NaN or
+            infinite: the state before stays, and the journal's last line says what was found.
     """
     journal = Journal(folder.parent / "metrics.jsonl")
     at = Position()
@@ -103,16 +82,16 @@ def fit(
             phase = phases[number]
             objective = phase.make()
             rates = _rates(objective)  # before a checkpoint's own, which may be part of the way down
-            best = {k: v.detach().clone() for k, v in _state(objective).items()}
+            best = {k: v.detach().clone() for k, v in state_of(objective).items()}
             if tensors:
-                _restore(objective, tensors)
+                restore(objective, tensors)
                 best = without_prefix("best", tensors) or best  # none between two phases
                 tensors = {}
-            keeper = _Keeper(folder / "last.safetensors", model, runtime, seed)
+            keeper = Keeper(folder / "last.safetensors", model, runtime, seed)
             _run_phase(
                 number, phase, objective, rates, at, best, journal, keeper, progress, seed, interrupted
             )
-            _load_state(objective, best)
+            load_state(objective, best)
             # Before the run moves on: a process killed in between resumes in this phase, and keeps it then.
             if number + 1 == len(phases) or phases[number + 1].stage != phase.stage:
                 keeper.keep_stage(phase.stage)
@@ -128,7 +107,7 @@ def _run_phase(
     at: Position,
     best: dict[str, Tensor],
     journal: Journal,
-    keeper: _Keeper,
+    keeper: Keeper,
     progress: Progress,
     seed: int,
     interrupted: list[bool],
@@ -140,7 +119,7 @@ def _run_phase(
             "the stage's batch_size, or train on more clips."
         )
     progress.phase(number, phase, per_epoch * phase.epochs, per_epoch * at.epoch + at.batch)
-    started, read = time.monotonic(), -math.inf
+    started, read, told = time.monotonic(), -math.inf, False
     averages = Averages(at.sums, at.counts)
     while at.epoch < phase.epochs:
         batches = objective.batches(at.epoch)
@@ -167,35 +146,74 @@ def _run_phase(
         train, averages = averages.means(), Averages()
         at.sums, at.counts = {}, {}
         scores: dict[str, Any] = {}
+        line = {
+            "stage": phase.stage,
+            "phase": phase.name,
+            "objective": phase.objective,
+            "window": phase.window,
+            "epoch": at.epoch,
+            "step": at.step,
+            "seconds": round(time.monotonic() - started, 3),
+            "train": train,
+        }
         if at.epoch % phase.validate_every == 0 or at.epoch == phase.epochs:
             # Running statistics, as of a batch norm, are each process's own until here.
             for module in objective.modules.values():
                 keeper.runtime.broadcast(module)
             scores = objective.validate()
             score = scores["ccc"]["mean"]
+            _check_scores(phase, objective, scores, best, line, journal, keeper)
+            if not math.isfinite(score) and not told:
+                told = True
+                progress.say(_unscored(phase, at.epoch, scores))
             better = math.isfinite(score) and score > at.best_score
             if better or at.best_epoch < 0:
                 at.best_score, at.best_epoch = (score if math.isfinite(score) else -math.inf), at.epoch
-                best.update({k: v.detach().clone() for k, v in _state(objective).items()})
+                best.update({k: v.detach().clone() for k, v in state_of(objective).items()})
             progress.validated(at.epoch, scores, better)
         if keeper.runtime.is_main:
-            journal.append(
-                {
-                    "stage": phase.stage,
-                    "phase": phase.name,
-                    "objective": phase.objective,
-                    "window": phase.window,
-                    "epoch": at.epoch,
-                    "step": at.step,
-                    "seconds": round(time.monotonic() - started, 3),
-                    "train": train,
-                    "validation": scores,
-                }
-            )
+            seconds = round(time.monotonic() - started, 3)
+            journal.append(line | {"seconds": seconds, "validation": scores})
         at.lines += 1
         keeper.save(objective, best, at)
         if keeper.runtime.any(bool(interrupted)):
             raise KeyboardInterrupt
+
+
+def _check_scores(
+    phase: Phase,
+    objective: Objective,
+    scores: dict[str, Any],
+    best: dict[str, Tensor],
+    line: dict[str, Any],
+    journal: Journal,
+    keeper: Keeper,
+) -> None:
+    """Stop where a validation error is no number: a correlation may be undefined, an error never is."""
+    odd = {k: v for k, v in scores.get("rmse", {}).items() if k != "mean" and not math.isfinite(v)}
+    if not odd:
+        return
+    if keeper.runtime.is_main:
+        journal.append(line | {"validation": scores})
+        if not keeper.path.exists():  # the first epoch of a run: what it began with
+            load_state(objective, best)
+            keeper.save(objective, best, Position(), final=True)
+    said = ", ".join(f"{dim} {value}" for dim, value in odd.items())
+    raise RunError(
+        f"{phase.name}, epoch {line['epoch']}: the validation RMSE is no finite number ({said}), as "
+        "predictions are NaN or infinite: training has diverged, and was stopped. The state before this "
+        f"epoch is kept in '{keeper.path.parent.parent}', its journal (metrics.jsonl) shows the losses. "
+        f"Begin a new run with a lower `lr` in stage '{phase.stage}', with `clip_grad` where the objective "
+        "is supervised, or with train.precision=float32."
+    )
+
+
+def _unscored(phase: Phase, epoch: int, scores: dict[str, Any]) -> str:
+    dims = [k for k, v in scores["ccc"].items() if k != "mean" and not math.isfinite(v)]
+    return (
+        f"{phase.name}, epoch {epoch}: no validation CCC of {', '.join(dims) or 'any dimension'}, as the "
+        "labels or the predictions do not vary there; an epoch without one is not chosen as the best."
+    )
 
 
 def _groups(objective: Objective) -> list[dict[str, Any]]:
@@ -210,58 +228,6 @@ def _anneal(objective: Objective, rates: list[float], share: float) -> None:
     """Learning rates after `share` of a phase; of the position alone, so that a resumed run goes on alike."""
     for group, rate in zip(_groups(objective), rates, strict=True):
         group["lr"] = rate * min(1.0, 2 * (1 - share))
-
-
-class _Keeper:
-    """Writes `last.safetensors`."""
-
-    def __init__(self, path: Path, model: nn.Module, runtime: Runtime, seed: int) -> None:
-        self.path, self.model, self.runtime, self.seed = path, model, runtime, seed
-        self.saved = time.monotonic()
-
-    def due(self) -> bool:
-        # One process decides alone only when there is one: the others would not be at the same batch.
-        return self.runtime.world == 1 and time.monotonic() - self.saved > SAVE_EVERY_S
-
-    def save(
-        self, objective: Objective, best: dict[str, Tensor], at: Position, *, final: bool = False
-    ) -> None:
-        """Model, and while a phase runs its own modules, optimisers and best weights too."""
-        if not self.runtime.is_main:
-            return
-        tensors = with_prefix("model", self.model.state_dict())
-        if not final:
-            tensors |= with_prefix("objective", _state(objective)) | with_prefix("best", best)
-            for name, optimizer in objective.optimizers.items():
-                tensors |= with_prefix(f"optimizer.{name}", optimizer_tensors(optimizer))
-        position = vars(at) | {"best_score": at.best_score if math.isfinite(at.best_score) else None}
-        save_checkpoint(self.path, tensors, {"position": position, "seed": self.seed})
-        self.saved = time.monotonic()
-
-    def keep_stage(self, stage: str) -> None:
-        """The weights that a whole stage left, in a file of their own: other runs may start from them."""
-        if self.runtime.is_main:
-            path = self.path.with_name(f"{stage}.safetensors")
-            tensors = with_prefix("model", self.model.state_dict())
-            save_checkpoint(path, tensors, {"stage": stage, "seed": self.seed})
-
-
-def _state(objective: Objective) -> dict[str, Tensor]:
-    return {f"{n}.{k}": v for n, module in objective.modules.items() for k, v in module.state_dict().items()}
-
-
-def _load_state(objective: Objective, state: dict[str, Tensor]) -> None:
-    for name, module in objective.modules.items():
-        load_weights(module, without_prefix(name, state), "the checkpoint")
-
-
-def _restore(objective: Objective, tensors: dict[str, Tensor]) -> None:
-    state = without_prefix("objective", tensors)
-    if not state:
-        return
-    _load_state(objective, state)
-    for name, optimizer in objective.optimizers.items():
-        restore_optimizer(optimizer, without_prefix(f"optimizer.{name}", tensors))
 
 
 @contextmanager

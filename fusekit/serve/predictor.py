@@ -207,6 +207,11 @@ class _Part:
         self.times, self.present = steps.times[first:end], steps.present[first:end]
         self.target, self.known = steps.target[first:end], steps.known[first:end]
 
+    @property
+    def name(self) -> str:
+        """The clip that it is a part of."""
+        return self._steps.name
+
     def __len__(self) -> int:
         return len(self.times)
 

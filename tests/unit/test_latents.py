@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from fusekit.engine.latent_cache import LatentCache
-from fusekit.engine.latents import clip_latents, stored
+from fusekit.batch import to_float
+from fusekit.contracts import Latent
+from fusekit.engine.latent_cache import LatentCache, LiveLatents
+from fusekit.engine.latents import clip_latents, fits_half, rounded, stored
+from fusekit.errors import RunError
 
 
 def test_cached_latents_are_the_live_ones_rounded_to_half(tiny: SimpleNamespace) -> None:
@@ -104,3 +107,70 @@ def test_bf16_latents_are_finite(tiny: SimpleNamespace) -> None:
     for m in tiny.names:
         assert rough[m].z.dtype == torch.float32
         assert (rough[m].z - exact[m].z).abs().mean() < 0.05
+
+
+def louder(model: Any, modality: str, factor: float) -> Any:
+    """The same model, an encoder's latents multiplied."""
+    encoder = model.branches[modality].encoder
+    plain = encoder.encode
+    encoder.encode = lambda x: plain(x) * factor
+    return model
+
+
+@pytest.mark.parametrize("factor", [1e8, 1e-8])
+def test_latents_beyond_float16_are_kept_as_they_are(tiny: SimpleNamespace, factor: float) -> None:
+    model, clips, runtime = louder(tiny.model(), "face", factor), tiny.clips(), tiny.runtime()
+    exact = [clip_latents(model, clip, runtime)["face"].z for clip in clips]
+    top = torch.cat(exact).abs().flatten(1).amax(1)
+    assert ((top > 65504) | (top < 6.1e-5)).all()  # float16 would hold infinity, or next to nothing
+    cache, live = LatentCache(model, clips, runtime), LiveLatents(model, clips, runtime)
+    assert (cache.z["face"].dtype, cache.z["voice"].dtype) == (torch.float32, torch.float16)
+    for number, z in enumerate(exact):
+        assert torch.equal(cache.clip(number, "cpu")["face"].z, z)
+        assert torch.equal(live.clip(number, "cpu")["face"].z, z)
+        assert torch.equal(stored({"face": Latent(z=z)})["face"].z, z)
+
+
+def test_one_loud_step_leaves_the_rounding_of_all_others_as_it_was(tiny: SimpleNamespace) -> None:
+    """What is read live, step by step, must be what the cache holds, whatever else the cache had to take."""
+    model, clips, runtime = tiny.model(), tiny.clips(), tiny.runtime()
+    before = torch.cat([LatentCache(model, clips, runtime).clip(i, "cpu")["face"].z for i in range(3)])
+    encoder = model.branches["face"].encoder
+    plain, window = encoder.encode, torch.from_numpy(clips[1].inputs("face", np.array([4])))
+
+    def encode(x: torch.Tensor) -> torch.Tensor:
+        loud = (x == to_float(window)).flatten(1).all(1).view(-1, 1, 1, 1)
+        return torch.where(loud, plain(x) * 1e9, plain(x))
+
+    encoder.encode = encode
+    cache = LatentCache(model, clips, runtime)
+    after = torch.cat([cache.clip(i, "cpu")["face"].z for i in range(3)])
+    loud = int(cache.offsets[1]) + 4
+    others = torch.arange(len(after)) != loud
+    assert torch.equal(after[others], before[others])
+    assert torch.isfinite(after).all()
+    assert after[loud].abs().max() > 65504
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", [LatentCache, LiveLatents])
+def test_latents_that_are_no_numbers_name_modality_clip_and_second(
+    tiny: SimpleNamespace, value: float, place: type
+) -> None:
+    model, clips, runtime = tiny.model(), tiny.clips(), tiny.runtime()
+    encoder = model.branches["voice"].encoder
+    plain, window = encoder.encode, torch.from_numpy(clips[2].inputs("voice", np.array([3])))
+    encoder.encode = lambda x: plain(x).where(
+        (x != to_float(window)).flatten(1).any(1).view(-1, 1, 1, 1), torch.tensor(value)
+    )
+    at = clips[2].times[3]
+    said = f"voice gives NaN.* 1 of .* clip '{clips[2].name}', first at {at:.2f} s"
+    with pytest.raises(RunError, match=said):
+        place(model, clips, runtime).clip(2, "cpu")
+
+
+def test_half_fits_by_the_largest_magnitude_of_a_row() -> None:
+    tops = torch.tensor([0.0, 65504, 65505, -65505, 6.104e-5, 6.0e-5, 1e-30])
+    rows = torch.stack([tops, torch.zeros(7)], dim=1)
+    assert fits_half(rows).tolist() == [True, True, False, False, True, False, False]
+    assert rounded(torch.tensor([[1.0001, 1e-9]])).tolist() == [[1.0, 0.0]]

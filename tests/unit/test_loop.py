@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 from toy_run import (
     BATCHES,
@@ -171,3 +174,45 @@ def test_a_phase_without_a_batch_is_told(
     model = toy_model()
     with pytest.raises(RunError, match="phase 0.*batch_size"):
         fitted(tmp_path, model, toy_phases(model), tiny.runtime())
+
+
+def diverged(epoch: int, value: float) -> Callable[[Any], dict[str, Any]]:
+    """Validation whose errors are no numbers from an epoch on."""
+
+    def validate(self: Any) -> dict[str, Any]:
+        score = 0.1 if self.epoch + 1 < epoch else value
+        return {"rmse": {"valence": 0.2, "arousal": score}, "ccc": {"mean": score}}
+
+    return validate
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_predictions_that_are_no_numbers_stop_the_run_and_the_state_before_is_kept(
+    tmp_path: Path, tiny: SimpleNamespace, value: float, epoch: int
+) -> None:
+    model = toy_model()
+    before = weights(model)
+    phases = [replace(p, make=validated_by(p.make, diverged(epoch, value))) for p in toy_phases(model)]
+    said = rf"phase 0, epoch {epoch}: the validation RMSE is no finite number \(arousal {value}\).*diverged"
+    with pytest.raises(RunError, match=said):
+        fitted(tmp_path, model, phases, tiny.runtime())
+    tensors, header = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    assert header["position"]["epoch"] == epoch - 1
+    kept = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    assert same(kept, before) == (epoch == 1)
+    assert all(torch.isfinite(v).all() for v in kept.values())
+    assert [line["epoch"] for line in journal(tmp_path)] == list(range(1, epoch + 1))
+    assert journal(tmp_path)[-1]["validation"]["rmse"] == {"valence": 0.2, "arousal": None}
+    assert journal(tmp_path)[-1]["train"]
+    with pytest.raises(RunError, match=said):  # to go on from there leads to the same end, never past it
+        fitted(tmp_path, model, phases, tiny.runtime(), resume=True)
+    assert [line["epoch"] for line in journal(tmp_path)] == list(range(1, epoch + 1))
+
+
+def test_an_epoch_without_a_correlation_is_told_once_a_phase(tmp_path: Path, tiny: SimpleNamespace) -> None:
+    model = toy_model()
+    phases = toy_phases(model, [(NAN, 0.2, NAN), (0.3, 0.1)])
+    watcher = fitted(tmp_path, model, phases, tiny.runtime())
+    assert len(watcher.said) == 1
+    assert watcher.said[0].startswith("phase 0, epoch 1: no validation CCC of any dimension, as the labels")

@@ -27,7 +27,7 @@ from toy_run import (
     whole_run,
 )
 
-from fusekit.engine import loop
+from fusekit.engine import keeper
 from fusekit.engine.checkpoint import load_checkpoint
 from fusekit.engine.objective import Phase
 from fusekit.errors import RunError
@@ -80,7 +80,7 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
     monkeypatch: pytest.MonkeyPatch,
     moment: int,
 ) -> None:
-    original, calls = loop.save_checkpoint, 0
+    original, calls = keeper.save_checkpoint, 0
 
     def die(*args: Any) -> None:
         nonlocal calls
@@ -89,7 +89,7 @@ def test_a_process_killed_between_journal_and_checkpoint_leaves_no_line_twice(
             raise KilledError
         original(*args)
 
-    monkeypatch.setattr(loop, "save_checkpoint", die)
+    monkeypatch.setattr(keeper, "save_checkpoint", die)
     model = toy_model()
     if moment < 9:  # five epochs, and each of two phases keeps its stage and ends
         with pytest.raises(KilledError):

@@ -34,6 +34,7 @@ class Watcher:
         self.batches = 0
         self.read: list[dict[str, float]] = []
         self.scores: list[tuple[int, bool]] = []
+        self.said: list[str] = []
 
     def phase(self, number: int, phase: Phase, batches: int, done: int) -> None:
         self.phases.append((number, phase.name, batches, done))
@@ -45,6 +46,9 @@ class Watcher:
 
     def validated(self, epoch: int, scores: dict[str, Any], best: bool) -> None:
         self.scores.append((epoch, best))
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 class Toy(Objective):
