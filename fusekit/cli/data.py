@@ -145,7 +145,7 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
 
 def _columns(manifest: Path) -> list[str]:
     """The modalities that a manifest has columns for."""
-    from fusekit.data.label_file import read_table
+    from fusekit.data.delimited import read_table
     from fusekit.data.manifest import OPTIONAL, REQUIRED, SUFFIXES
 
     header, _ = read_table(manifest)

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from fusekit.errors import RecipeError
+
 
 @dataclass(frozen=True)
 class Source:
@@ -155,6 +157,26 @@ class Reader(ABC):
         """`(T,)` seconds -> `(T, *raw_shape)`; uint8 pictures (0..255 stand for -1..1), float32 (numbers that
         stand for words too: exact up to 2^24), or whatever a network takes as float32.
         """
+
+    def columns_in(self, stream: Stream) -> tuple[str, ...]:
+        """Names of a window's numbers in the order that this file has them; () where it names none.
+
+        A reader that gives them also takes them by `select`, so that a corpus's files agree on one order.
+        """
+        return ()
+
+    def select(self, names: Sequence[str]) -> None:
+        """Give windows with these of `columns_in` in this order from now on; (): each file's own.
+
+        Raises:
+            RecipeError: it names no columns.
+        """
+        if names:
+            raise RecipeError(f"{type(self).__name__} names no columns to select from")
+
+    def doubts(self, stream: Stream) -> tuple[str, ...]:
+        """What is odd about a prepared file though it can be read, a sentence each."""
+        return ()
 
     def pooled(self, windows: np.ndarray) -> np.ndarray:
         """`(n, *raw_shape)` windows -> `(n, F)` float32, what ridge regression beside the model sees of them.

@@ -2,78 +2,55 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from fusekit.contracts import Labels
+from fusekit.data.delimited import (
+    as_cell,
+    as_cells,
+    holds_decimal_comma,
+    nearest,
+    no_number,
+    ragged,
+    read_table,
+)
 from fusekit.errors import DataError
 
 TIME, QUADRANT = "time_s", "quadrant"
 _TOLERANCE = 1e-6  # of the label range: 0.1 written in float32 must not fall outside 0..0.1
 
 
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """CSV -> column names and `(line number, cells)` per row, cells stripped; blank lines are skipped.
-
-    Raises:
-        DataError: no file, zero bytes, not UTF-8 text, no header, or a name twice.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty (zero bytes)")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            rows = [
-                (reader.line_num, [cell.strip() for cell in row])
-                for row in reader
-                if any(map(str.strip, row))
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: this is not a CSV text file in UTF-8 ({error})") from error
-    if not rows:
-        raise DataError(f"{path}: there is no header row")
-    header = rows.pop(0)[1]
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise DataError(f"{path}: columns are separated by commas, this header is {header[0]!r}")
-    for position, name in enumerate(header):
-        if not name:
-            raise DataError(f"{path}: column {position + 1} of the header has no name")
-        if name in header[:position]:
-            raise DataError(f"{path}: column {name!r} is there twice")
-    return header, rows
+Range = tuple[float, float]
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """`; did you mean 'x'?` for the closest of `names`, or what there is."""
-    close = get_close_matches(name, names, 1, 0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(names) or 'nothing'}"
-
-
-def read_labels(path: Path, dims: Sequence[str], label_range: tuple[float, float]) -> Labels:
+def read_labels(path: Path, dims: Sequence[str], label_range: Range | Mapping[str, Range]) -> Labels:
     """Label file -> `Labels` of the columns `dims`; every further column but `quadrant` becomes an extra.
 
     Columns: `time_s` (seconds from the media's start, increasing), one per dimension within `label_range` (an
-    empty cell: unknown), optionally `quadrant` (0..3; -1 or empty: none), and any others (numbers or text).
+    empty cell, or a word for a missing number such as `NA` or `nan`: unknown), optionally `quadrant` (0..3;
+    -1 or empty: none), and any others (numbers or text).
+
+    Args:
+        label_range: of all dimensions, or of each by its name.
 
     Raises:
         DataError: with file, line, column and what to write instead; a missing column; no label at all.
     """
     header, rows = read_table(path)
-    for name in (TIME, *dims):
+    named = {dim: unicodedata.normalize("NFC", dim) for dim in dims}
+    for name in (TIME, *named.values()):
         if name not in header:
             raise DataError(f"{path}: there is no column {name!r}{nearest(name, header)}")
     if not rows:
         raise DataError(f"{path}: there is no label, only a header")
     for line, cells in rows:
         if len(cells) != len(header):
-            raise DataError(f"{path}: line {line} has {len(cells)} cells, the header has {len(header)}")
+            raise DataError(f"{path}: line {line} has {ragged(len(cells), len(header))}")
     lines = [line for line, _ in rows]
     column = {name: [cells[i] for _, cells in rows] for i, name in enumerate(header)}
 
@@ -89,25 +66,27 @@ def read_labels(path: Path, dims: Sequence[str], label_range: tuple[float, float
             f"{path}: line {lines[at]}: time_s {times[at]:g} does not follow {times[at - 1]:g}; sort the rows"
         )
     values = (
-        np.stack([_numbers(path, dim, column[dim], lines) for dim in dims], 1)
+        np.stack([_numbers(path, name, column[name], lines) for name in named.values()], 1)
         if dims
         else np.empty((len(rows), 0))
     )
-    low, high = label_range
-    margin = _TOLERANCE * (high - low)
-    outside = np.argwhere((values < low - margin) | (values > high + margin))
-    if len(outside):
-        row, k = outside[0]
-        raise DataError(
-            f"{path}: line {lines[row]}, column {dims[k]}: {values[row, k]:g} is outside the label range "
-            f"{low:g}..{high:g}; correct it, or state the corpus's range in label_min and label_max"
-        )
+    for k, dim in enumerate(dims):
+        low, high = label_range[dim] if isinstance(label_range, Mapping) else label_range
+        margin = _TOLERANCE * (high - low)
+        outside = np.flatnonzero((values[:, k] < low - margin) | (values[:, k] > high + margin))
+        if len(outside):
+            row = int(outside[0])
+            raise DataError(
+                f"{path}: line {lines[row]}, column {dim}: {values[row, k]:g} is outside the label range "
+                f"{low:g}..{high:g}; correct it, or state these labels' range in label_min and label_max"
+            )
     if dims and not np.isfinite(values).any():
         raise DataError(f"{path}: no row has a label for {' or '.join(dims)}")
     quadrant = None
     if QUADRANT in header:
         quadrant = _quadrants(path, column[QUADRANT], lines)
-    extra = {name: _extra(cells) for name, cells in column.items() if name not in (TIME, QUADRANT, *dims)}
+    used = {TIME, QUADRANT, *named.values()}
+    extra = {name: _extra(cells) for name, cells in column.items() if name not in used}
     return Labels(times, values.astype(np.float32), tuple(dims), quadrant, extra)
 
 
@@ -132,40 +111,34 @@ def _cell(value: object) -> str:
 def _numbers(
     path: Path, name: str, cells: Sequence[str], lines: Sequence[int], empty: bool = True
 ) -> np.ndarray:
-    values = np.full(len(cells), np.nan)
-    for i, cell in enumerate(cells):
-        if not cell and empty:
-            continue
-        number = as_number(cell)
-        if number is None:
-            hint = "; leave the cell empty where there is no label" if empty else ""
-            raise DataError(f"{path}: line {lines[i]}, column {name}: {cell!r} is no finite number{hint}")
-        values[i] = number
+    values, word = as_cells(cells)
+    bad = np.isinf(values) if empty else ~np.isfinite(values)
+    if word is not None:
+        bad[word] = True
+    if bad.any():
+        at = int(bad.argmax())
+        cell = cells[at]
+        said = no_number(cell) if holds_decimal_comma(cell) else f"{cell!r} is no finite number"
+        hint = "; leave the cell empty where there is no label" if empty else ""
+        raise DataError(f"{path}: line {lines[at]}, column {name}: {said}{hint}")
     return values
 
 
-def as_number(cell: str) -> float | None:
-    """Text -> finite number, or None."""
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _quadrants(path: Path, cells: Sequence[str], lines: Sequence[int]) -> np.ndarray:
-    allowed: Mapping[str, int] = {"": -1, "-1": -1, "0": 0, "1": 1, "2": 2, "3": 3}
-    for cell, line in zip(cells, lines, strict=True):
-        if cell not in allowed:
+    found = np.full(len(cells), -1, np.int64)
+    for i, cell in enumerate(cells):
+        number = as_cell(cell)
+        if number is None or not (math.isnan(number) or number in (-1, 0, 1, 2, 3)):
             raise DataError(
-                f"{path}: line {line}, column quadrant: {cell!r} is none of 0, 1, 2, 3, -1 (none)"
+                f"{path}: line {lines[i]}, column quadrant: {cell!r} is none of 0, 1, 2, 3, -1 (none)"
             )
-    return np.array([allowed[cell] for cell in cells], np.int64)
+        found[i] = -1 if math.isnan(number) else int(number)
+    return found
 
 
 def _extra(cells: Sequence[str]) -> np.ndarray:
-    """Numbers (NaN where empty) if every cell is a number or empty, else text."""
-    numbers = [as_number(cell) if cell else math.nan for cell in cells]
-    if any(number is None for number in numbers) or not any(cells):
+    """Numbers (NaN where missing) if every cell is one or missing and one is there at least, else text."""
+    values, word = as_cells(cells)
+    if word is not None or np.isinf(values).any() or not np.isfinite(values).any():
         return np.array(cells)
-    return np.array(numbers, np.float64)
+    return values

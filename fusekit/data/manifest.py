@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fusekit.contracts import Clip, Labels, Rejected, Source
+from fusekit.data.delimited import as_number, nearest, read_table
 from fusekit.data.folds import PARTS
-from fusekit.data.label_file import as_number, label_rows, nearest, read_labels, read_table
+from fusekit.data.label_file import label_rows, read_labels
 from fusekit.errors import DataError
 
 REQUIRED = ("clip", "subject")

@@ -62,7 +62,8 @@ def describe(hint: Any) -> str:
         return " or ".join(str(arg) for arg in args)
     words = {str: "string", bool: "true or false", Path: "path", types.NoneType: "null"}
     if (origin or hint) is tuple and args and args[-1] is not Ellipsis:
-        return f"list of {len(args)} {describe(args[0])}"
+        kinds = list(dict.fromkeys(map(describe, args)))
+        return f"list of {len(args)} {kinds[0]}" if len(kinds) == 1 else f"list of {' and '.join(kinds)}"
     if (origin or hint) in (tuple, list, Sequence):
         return f"list of {describe(args[0])}" if args else "list"
     if (origin or hint) in (dict, Mapping):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fusekit import build
 from fusekit.contracts import Clip, Corpus, Reader, Rejected
 from fusekit.data import folds
+from fusekit.data.columns import Names, agree, doubts
 from fusekit.data.steps import ClipSteps, build_steps
 from fusekit.data.store import PreparedStore, prepare_clips
 from fusekit.errors import RecipeError, RunError
@@ -19,7 +20,12 @@ Count = Callable[..., None]
 
 @dataclass
 class Data:
-    """Clips of a recipe on its step grid, by part of the split."""
+    """Clips of a recipe on its step grid, by part of the split.
+
+    Attributes:
+        columns: names of the numbers in feature tables, per modality whose reader knows them.
+        notes: what is odd about files though they can be read.
+    """
 
     corpus: Corpus
     readers: dict[str, Reader]
@@ -27,6 +33,8 @@ class Data:
     split: folds.Split
     rejected: list[Rejected]
     steps: dict[str, list[ClipSteps]]
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: list[Rejected] = field(default_factory=list)
 
 
 def load_data(
@@ -35,9 +43,13 @@ def load_data(
     parts: Sequence[str],
     *,
     split: folds.Split | None = None,
+    columns: Names | None = None,
     count: Count | None = None,
 ) -> Data:
     """Corpus -> split -> prepared store -> step grid, for the named parts alone; others' media stay unread.
+
+    Args:
+        columns: names of feature tables' columns that the run was trained on; None: learn them here.
 
     Raises:
         DataError: the corpus is missing, or nothing of it can be used.
@@ -45,10 +57,10 @@ def load_data(
     """
     corpus = build.build_corpus(recipe, registry)
     readers = build.build_readers(recipe, registry)
-    columns = {m: v.source or m for m, v in recipe.modalities.items()}
-    clips, rejected = corpus.load(sorted(set(columns.values())), recipe.target.dims)
+    named = {m: v.source or m for m, v in recipe.modalities.items()}
+    clips, rejected = corpus.load(sorted(set(named.values())), recipe.target.dims)
     clips = [
-        replace(c, sources={m: c.sources[column] for m, column in columns.items() if column in c.sources})
+        replace(c, sources={m: c.sources[name] for m, name in named.items() if name in c.sources})
         for c in clips
     ]
     s = recipe.split
@@ -73,6 +85,9 @@ def load_data(
         folds.verify(split, clips)
     wanted = {i for p in parts for i in split.part(p)}
     streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, PreparedStore(), count)
+    read = [c for c in clips if c.id in streams]
+    agreed = agree(read, streams, readers, columns)
+    bad += agreed.rejected
     rejected += bad
     gone = {r.where for r in bad}
     steps: dict[str, list[ClipSteps]] = {}
@@ -84,7 +99,8 @@ def load_data(
             mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
         )
         rejected += odd
-    return Data(corpus, readers, clips, split, rejected, steps)
+    notes = agreed.notes + doubts([c for c in read if c.id not in gone], streams, readers)
+    return Data(corpus, readers, clips, split, rejected, steps, agreed.names, notes)
 
 
 def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:

@@ -47,7 +47,8 @@ class Run:
 
     def data(self, parts: Sequence[str], count: Count | None = None) -> Data:
         """Clips of the named parts, prepared as training did."""
-        return load_data(self.recipe, self.registry, parts, split=self.split(), count=count)
+        columns = kept_columns(self.folder)
+        return load_data(self.recipe, self.registry, parts, split=self.split(), columns=columns, count=count)
 
 
 def check_known(folder: Path, recipe: Recipe, registry: Registry) -> None:
@@ -91,6 +92,29 @@ def changed_readers(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
     return notes
 
 
+def kept_columns(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Names of feature tables' columns, in the order that a run was trained on; none where it is older than
+    these are kept."""
+    path = folder / "provenance.json"
+    stored = read_json(path).get("columns", {}) if path.is_file() else {}
+    return {m: tuple(map(str, names)) for m, names in stored.items()}
+
+
+def select_columns(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
+    """Set each reader to the columns that the run was trained on; a note for each whose names it did not
+    keep."""
+    kept, notes = kept_columns(folder), []
+    for m, reader in readers.items():
+        if m in kept:
+            reader.select(kept[m])
+        elif type(reader).columns_in is not Reader.columns_in and not getattr(reader, "columns", None):
+            notes.append(
+                f"{m}: '{folder}' was trained before the names of tables' columns were kept, so that they "
+                "come in the order of the training is taken on trust."
+            )
+    return notes
+
+
 def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     """Recipe, readers and best weights of a run.
 
@@ -113,5 +137,5 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     with opening(recipe.train.seed):  # no weights are fetched from a hub, only to be replaced
         model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
     load_weights(model, without_prefix("model", tensors), str(path))
-    notes = tuple(changed_readers(folder, readers))
+    notes = (*changed_readers(folder, readers), *select_columns(folder, readers))
     return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval(), notes)

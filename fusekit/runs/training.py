@@ -27,7 +27,7 @@ from fusekit.runs.branches import remembered, take_branches
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
 from fusekit.runs.plan import plan
-from fusekit.runs.run import changed_readers, check_known
+from fusekit.runs.run import changed_readers, check_known, kept_columns
 
 
 def train(
@@ -67,7 +67,12 @@ def train(
         stored = run_dir / "splits.json"
         split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
         data = load_data(
-            recipe, registry, ("train", "validation"), split=split, count=progress.counter("preparing clips")
+            recipe,
+            registry,
+            ("train", "validation"),
+            split=split,
+            columns=kept_columns(run_dir) if resume else None,
+            count=progress.counter("preparing clips"),
         )
         for r in data.rejected:
             progress.say(f"left out {r.where}: {r.reason}")
@@ -165,6 +170,7 @@ def _begin(
     facts["branches_from"] = [str(run.resolve()) for run in branches_from]
     facts["label_range"] = list(data.corpus.label_range)
     facts["readers"] = {m: reader.settings() for m, reader in data.readers.items()}
+    facts["columns"] = {m: list(names) for m, names in data.columns.items()}
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)

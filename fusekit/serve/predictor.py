@@ -125,6 +125,7 @@ class Predictor:
         notes = [n for n in notes if n.split(":")[0] in sources.given]
         absences = [f"{m} is absent: {why}" for m, why in sources.absent.items()]
         streams = {m: readers[m].prepare(source) for m, source in sources.given.items()}
+        notes += [f"{m}: {doubt}" for m, stream in streams.items() for doubt in readers[m].doubts(stream)]
         steps = self._on_grid(name, streams, readers)
         absences += self._absences(steps, readers)
         if not steps.present.any():

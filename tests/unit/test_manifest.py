@@ -119,7 +119,7 @@ def test_no_usable_row_is_an_error_with_the_reasons(tree):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("time_s,valence,arousal\n0,nan,0.1\n", "line 2, column valence: 'nan' is no finite number"),
+        ("time_s,valence,arousal\n0,-,0.1\n", "line 2, column valence: '-' is no finite number"),
         ("time_s,valence,arousal\n0,0.1,inf\n", "line 2, column arousal: 'inf' is no finite number"),
         ("time_s,valence,arousal\n0,0.1,high\n", "leave the cell empty"),
         (

@@ -16,7 +16,7 @@ import numpy as np
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
 from fusekit.data.cache import kept
 from fusekit.data.corpora.layout import Skipped, as_labels, check_request, natural, nothing_usable
-from fusekit.data.label_file import as_number, read_table
+from fusekit.data.delimited import as_number, read_table
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import DataError
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
-from fusekit.data.label_file import read_table
+from fusekit.data.delimited import read_table
 from fusekit.data.labels import AROUSAL, VALENCE, quadrant
 from fusekit.errors import DataError, RecipeError
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from fusekit.data.corpora.layout import SOUND, VIDEO, Skipped, as_labels, entries, inside, some, why_unusable
 from fusekit.data.corpora.semaine_people import People, read_people
+from fusekit.data.delimited import as_number
 from fusekit.data.gold import Trace
-from fusekit.data.label_file import as_number
 from fusekit.errors import DataError
 
 _TRACE = re.compile(

@@ -13,7 +13,7 @@ import numpy as np
 from fusekit.contracts import Clip, Labels
 from fusekit.data.corpora.layout import SOUND, VIDEO, Read, Skipped, as_labels, entries, inside, natural, some
 from fusekit.data.corpora.sewa_media import film_rate, pick
-from fusekit.data.label_file import as_number
+from fusekit.data.delimited import as_number
 from fusekit.errors import DataError
 
 RANGE = (-1.0, 1.0)

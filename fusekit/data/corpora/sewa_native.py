@@ -26,8 +26,8 @@ from fusekit.data.corpora.layout import (
     some,
 )
 from fusekit.data.corpora.sewa_media import film_rate, pick
+from fusekit.data.delimited import as_number
 from fusekit.data.gold import Gold, How, Trace, gold, together
-from fusekit.data.label_file import as_number
 from fusekit.errors import DataError
 from fusekit.media import probe
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from fusekit.contracts import Reader, Source, Stream
+from fusekit.data.columns import other_names
 from fusekit.data.feature_table import SUFFIXES, FeatureTable, read_features
+from fusekit.data.table_formats import FORMATS, TableFormat
 from fusekit.errors import DataError, RecipeError
 
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a row at 0.3 s and still sees it
@@ -17,22 +23,36 @@ _LONGEST_S = 1e8  # three years: beyond it, times are a calendar's (1970 was 1.7
 class Features(Reader):
     """Table of numbers -> `(width,)` float32 per step, or `(3 * width,)` with `window_s`; causal.
 
-    A CSV with a header row, NPY `(n, width)` or Parquet file of one clip. A step at t sees the latest row at
-    or before t: times come from the column `time_s` (seconds, increasing, as irregular as they are); without
-    it row k stands at k / `rate_hz`, or where the manifest's `<modality>_start_s` and `<modality>_step_s` put
-    it, which go before both. Nothing is interpolated. A row with an empty cell, NaN or infinity counts as
-    absent as long as it is in force; the row before it does not return. Numbers are handed on as they are:
-    an encoder such as `mlp` standardises them, by the training rows alone.
+    A CSV with a header row (cells parted by commas, semicolons or tabs), NPY `(n, width)` or Parquet file of
+    one clip. A step at t sees the latest row at or before t: times come from the column `time_s` (seconds,
+    increasing, as irregular as they are); without it row k stands at k / `rate_hz`, or where the manifest's
+    `<modality>_start_s` and `<modality>_step_s` put it, which go before both. Nothing is interpolated. A row
+    with an empty cell, NaN, infinity or a word for a missing number (`NA`, `nan(ind)`) counts as absent as
+    long as it is in force; the row before it does not return. Numbers are handed on as they are: an encoder
+    such as `mlp` standardises them, by the training rows alone.
+
+    Columns go by name: a file with the training's columns in another order gives the same windows, one with
+    other columns is refused. NPY has no names, so there their order counts.
 
     Args:
         width: numbers per row; a file with more or fewer is refused.
-        columns: names of the columns to take, in this order; None: all that hold numbers, `time_s` apart.
-        rate_hz: rows per second of tables that do not tell times.
+        columns: names of the columns to take, in this order; None: all that hold numbers, times and what
+            `format` and `valid` know for no features apart.
+        rate_hz: rows per second of tables that do not tell times; frames per second of those that count them.
         hold_s: how long a row stands before the modality counts as absent; None: two of the table's (median)
             spacings.
         window_s: instead of the row in force, mean, standard deviation (ddof 0) and slope per second
             (least squares) of the complete rows less than this long before it, itself included: first all
             means, then all deviations, then all slopes. None: the row itself.
+        format: a program whose tables these are: where their times are, which rows count, and which columns
+            are no features. `openface`: OpenFace 2, `timestamp`, rows whose `success` is 1. `py-feat`:
+            `frame` at `rate_hz`. `mediapipe`: blendshapes with `timestamp_ms`; rows of zeros are absent.
+            `opensmile`: `frameTime`, or `end`.
+        time: name of the column of times; None: that of `format`, or `time_s`.
+        time_unit: unit of that column, where it is not seconds; `frames` count from 0 at `rate_hz`. `s` says
+            that they are seconds indeed, however long the table then is.
+        valid: a column and its least value, or several as a mapping: a row below it is absent. It goes before
+            what `format` says.
     """
 
     medium: ClassVar[str] = "features"
@@ -47,6 +67,10 @@ class Features(Reader):
         rate_hz: float | None = None,
         hold_s: float | None = None,
         window_s: float | None = None,
+        format: Literal["openface", "py-feat", "mediapipe", "opensmile"] | None = None,
+        time: str | None = None,
+        time_unit: Literal["s", "ms", "us", "ns", "frames"] | None = None,
+        valid: tuple[str, float] | dict[str, float] | None = None,
     ) -> None:
         if width < 1:
             raise RecipeError(f"features: width must be at least 1, found {width}")
@@ -60,6 +84,10 @@ class Features(Reader):
                 raise RecipeError(f"features: {name} must be above 0, found {value:g}")
         self.width, self.columns, self.rate_hz = width, None if columns is None else tuple(columns), rate_hz
         self.hold_s, self.window_s = hold_s, window_s
+        self.format, self.time, self.time_unit = format, time, time_unit
+        self.valid = dict([valid]) if isinstance(valid, list | tuple) else valid
+        self._form = self._as_told()
+        self.names: tuple[str, ...] = ()
         self.raw_shape = (width if window_s is None else 3 * width,)
         self.lookahead_s = 0.0
 
@@ -70,16 +98,25 @@ class Features(Reader):
             "rate_hz": self.rate_hz,
             "hold_s": self.hold_s,
             "window_s": self.window_s,
+            "format": self.format,
+            "time": self.time,
+            "time_unit": self.time_unit,
+            "valid": self.valid,
         }
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`values (n, *raw_shape)` float32, 0 where incomplete, `complete (n,)` bool, `times (n,)` float64,
-        `hold_s (1,)`, `duration_s (1,)`.
+        `hold_s (1,)`, `duration_s (1,)`; `names` and `doubts`, lists of text as JSON in uint8.
 
         The last row lasts as long as the (median) spacing, at most `hold_s`. A single row that only tells its
         time lasts `hold_s`, or 1 s.
+
+        Raises:
+            DataError: as `read_features`; another width; columns other than those of `select`; no times.
         """
-        table = read_features(source.path, self.columns)
+        table = read_features(source.path, self.columns, self._form, self.rate_hz)
+        if self.names and table.names and (odd := other_names(table.names, self.names)):
+            raise DataError(f"{source.path}: {odd}")
         if table.values.shape[1] != self.width:
             raise DataError(f"{source.path}: {self._misfit(table)}")
         times = self._times(table, source)
@@ -99,13 +136,33 @@ class Features(Reader):
         if self.window_s is not None:
             values = _trailing(times, values, complete, self.window_s)
             complete = complete & np.isfinite(values).all(axis=1)  # a slope may be beyond float32
+        doubts = list(table.doubts)
+        if table.unread and self.time is None:
+            doubts.append(
+                f"column {table.unread!r} looks like times and is not read as such: name it by "
+                f"time={table.unread}"
+            )
         return {
             "values": np.where(complete[:, None], values, np.float32(0)),
             "complete": complete,
             "times": times,
             "hold_s": np.array([hold]),
             "duration_s": np.array([max(times[-1], 0.0) + min(spacing, hold)]),
+            "names": _packed(table.names),
+            "doubts": _packed(doubts),
         }
+
+    def columns_in(self, stream: Stream) -> tuple[str, ...]:
+        """Names of the table's numbers in its own order; () where the file does not name them."""
+        return _unpacked(stream, "names")
+
+    def select(self, names: Sequence[str]) -> None:
+        """Hand on these columns in this order from now on; () leaves it to each table."""
+        self.names = tuple(names)
+
+    def doubts(self, stream: Stream) -> tuple[str, ...]:
+        """What is odd about a prepared table, though it can be read."""
+        return _unpacked(stream, "doubts")
 
     def present(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """True where the row in force is complete and no older than `hold_s`."""
@@ -116,7 +173,15 @@ class Features(Reader):
     def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
         """`(T,)` seconds -> `(T, *raw_shape)` float32; zeros where no complete row is in force."""
         row, begun = _in_force(stream, times)
-        return np.where(begun[:, None], stream["values"][row], np.float32(0))
+        found = np.where(begun[:, None], stream["values"][row], np.float32(0))
+        own = self.columns_in(stream)
+        if not self.names or not own or own == self.names:
+            return found
+        if odd := other_names(own, self.names):
+            raise DataError(f"a feature table cannot be used: {odd}")
+        order = np.array([own.index(name) for name in self.names])
+        blocks = range(1 if self.window_s is None else 3)  # means, deviations, slopes
+        return found[:, np.concatenate([order + block * self.width for block in blocks])]
 
     def _times(self, table: FeatureTable, source: Source) -> np.ndarray:
         start, step = source.start_s, source.step_s
@@ -125,13 +190,34 @@ class Features(Reader):
         if step is None and self.rate_hz is not None:
             step = 1 / self.rate_hz
         if step is None:
+            told = (
+                f" (is it {table.unread!r}? Then set the reader's time={table.unread})"
+                if table.unread
+                else ""
+            )
             raise DataError(
-                f"{source.path}: it has no column time_s, so nobody knows when its rows are. Add one, set "
-                "the reader's rate_hz, or write <modality>_step_s in the manifest"
+                f"{source.path}: it has no column time_s, so nobody knows when its rows are{told}. Add one, "
+                "set the reader's rate_hz, or write <modality>_step_s in the manifest"
             )
         if start is None:
             start = 0.0 if table.times is None else float(table.times[0])
         return start + step * np.arange(len(table.values))
+
+    def _as_told(self) -> TableFormat:
+        """What `format` says, and what `time`, `time_unit` and `valid` say otherwise."""
+        form = FORMATS[self.format] if self.format is not None else TableFormat()
+        if self.time is not None:
+            form = replace(form, times=((self.time.strip(), self.time_unit or "s"),), timed=True)
+        elif self.time_unit is not None:
+            form = replace(form, times=tuple((name, self.time_unit) for name, _ in form.times))
+        if self.valid is not None:
+            form = replace(form, valid={name.strip(): float(least) for name, least in self.valid.items()})
+        if self.rate_hz is None and any(unit == "frames" for _, unit in form.times):
+            raise RecipeError(
+                f"features: column {form.times[0][0]!r} counts frames, so set rate_hz, the video's frames "
+                "per second"
+            )
+        return form
 
     def _misfit(self, table: FeatureTable) -> str:
         found = table.values.shape[1]
@@ -143,6 +229,19 @@ class Features(Reader):
             said += f", and words in {', '.join(table.words[:6])}"
         names = "name the ones to take by `columns`, or " if table.names else ""
         return f"{said}; the reader's width is {self.width}: {names}correct the width"
+
+
+def _packed(texts: Sequence[str]) -> np.ndarray:
+    return np.frombuffer(json.dumps(list(texts)).encode(), np.uint8)
+
+
+def _unpacked(stream: Stream, name: str) -> tuple[str, ...]:
+    return _parsed(np.asarray(stream[name]).tobytes()) if name in stream else ()
+
+
+@lru_cache(maxsize=256)
+def _parsed(content: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(content))
 
 
 def _in_force(stream: Stream, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
