@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import IO
 
 from fusekit.errors import DeviceError
+from fusekit.signals import Stopped, for_worker, raised
 
 GRACE_S = 3.0  # when one process has failed, the others usually fail of themselves; then they are ended
 
@@ -28,11 +28,11 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
     exit code.
 
     On CUDA each process takes one GPU; on the CPU they share the cores (gloo), which is for tests of the
-    protocol. Only the first process speaks; what another one said is shown if that one alone failed. Ctrl-C
-    reaches them all.
+    protocol. Only the first process speaks; what another one said is shown if that one alone failed. Ctrl-C,
+    SIGTERM and SIGHUP reach them all.
 
     Raises:
-        DeviceError: fewer GPUs than asked for. KeyboardInterrupt: after Ctrl-C, once all have ended.
+        DeviceError: fewer GPUs than asked for. Stopped: after such a signal, once all have ended.
     """
     import torch
 
@@ -49,19 +49,19 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
     if not on_cuda:
         environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // devices, 1)))
-    with tempfile.TemporaryFile() as said, raised_on_termination():
+    with tempfile.TemporaryFile() as said, raised():
         workers: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(devices):
                 workers.append(_start(words, environment, rank, said if rank else None))
-            interrupted = _wait(workers)
+            stop = _wait(workers)
         finally:
             for worker in workers:
                 if worker.poll() is None:
                     worker.kill()
                     worker.wait()
-        if interrupted:
-            raise KeyboardInterrupt
+        if stop is not None:
+            raise stop
         code = _code(workers)
         if code and workers[0].returncode <= 0:
             said.seek(0)
@@ -75,32 +75,37 @@ def _start(
     # A session of its own: Ctrl-C at the terminal reaches this process alone, which passes it on once.
     return subprocess.Popen(
         [sys.executable, "-m", "fusekit", *words],
-        env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        env={**for_worker(environment), "RANK": str(rank), "LOCAL_RANK": str(rank)},
         stdout=said,
         stderr=said,
         start_new_session=True,
     )
 
 
-def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Until all have ended, or one has failed and had its `GRACE_S`; whether Ctrl-C was pressed meanwhile."""
-    interrupted, failed_at = False, None
+def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> Stopped | None:
+    """Until all have ended, or one has failed and had its `GRACE_S`; the signal that came meanwhile.
+
+    It is passed on, and the workers may take their time to save; a second Ctrl-C does not wait.
+    """
+    stop: Stopped | None = None
+    failed_at: float | None = None
     while any(worker.poll() is None for worker in workers):
         try:
             time.sleep(0.05)
-        except KeyboardInterrupt:
-            if interrupted:  # a second Ctrl-C: at once
-                break
-            interrupted = True
+        except Stopped as asked:
+            if stop is not None:
+                if asked.number == signal.SIGINT:
+                    break
+                continue
+            stop = asked
             for worker in workers:
                 if worker.poll() is None:
-                    worker.send_signal(signal.SIGINT)
+                    worker.send_signal(asked.number)
         if failed_at is None and any(worker.poll() for worker in workers):
             failed_at = time.monotonic()
-        # After Ctrl-C the first process may take its time to save.
-        if failed_at is not None and not interrupted and time.monotonic() - failed_at > GRACE_S:
+        if failed_at is not None and stop is None and time.monotonic() - failed_at > GRACE_S:
             break
-    return interrupted
+    return stop
 
 
 def _code(workers: Sequence[subprocess.Popen[bytes]]) -> int:
@@ -115,27 +120,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def raised_on_termination() -> Iterator[None]:
-    """A closed terminal or `kill` ends this process as an exception, so that its workers end too.
-
-    Raises:
-        SystemExit: 128 + the signal's number, where the block is.
-    """
-
-    def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    try:
-        before = {name: signal.signal(getattr(signal, name), end) for name in names}
-    except ValueError:  # not the main thread: whoever embeds us handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,8 @@ TEMPORALS: dict[str, Callable[..., Any]] = {"none": NoTemporal, "lstm": LSTM, "l
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # several suites may share the machine; tiny nets gain nothing from more
+    # Shells let what they start in the background ignore Ctrl-C, and each process here would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

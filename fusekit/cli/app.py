@@ -9,7 +9,6 @@ from typer.core import TyperGroup
 
 from fusekit import __version__
 from fusekit.cli import data, doctor, parts, plugin, prediction, studies, training
-from fusekit.cli.options import INTERRUPTED
 from fusekit.errors import FusekitError, printable
 
 
@@ -17,14 +16,18 @@ class _Guarded(TyperGroup):
     """A fault that the user can mend is one paragraph on stderr and exit code 2, as for a wrong option."""
 
     def invoke(self, ctx: Any) -> Any:
+        from fusekit.signals import begin_worker, exit_code, raised
+
+        begin_worker()
         try:
-            return super().invoke(ctx)
+            with raised():
+                return super().invoke(ctx)
         except FusekitError as error:
             typer.echo(printable(f"fusekit: {error}"), err=True)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             typer.echo("Interrupted.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code(stop)) from None
 
 
 app = typer.Typer(

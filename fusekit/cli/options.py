@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from fusekit.registry import Registry
 
 
-INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
-
-
 class Device(StrEnum):
     """Where tensors live."""
 

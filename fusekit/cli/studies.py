@@ -77,6 +77,7 @@ def study(
                     plugins=[str(path.absolute()) for path in plugin or []],
                     told=watch.told,
                     started=watch.started,
+                    lost=watch.lost,
                 )
         except KeyboardInterrupt:
             typer.echo("\nGo on by the same command: what is done is kept.", err=True)
@@ -131,6 +132,12 @@ class _Watch:
             text = f"{job}: test CCC {ccc} ({done} of {total}, {answer['seconds']:.0f} s)"
         self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         self.progress.update(self._task, completed=done, total=total)
+        self._show()
+
+    def lost(self, job: Job, how: str) -> None:
+        self._now.remove(job)
+        text = f"{job}: {how}; the run is taken up again where it stopped"
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         self._show()
 
     def _show(self) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fusekit.cli.options import (
-    INTERRUPTED,
     Device,
     DeviceName,
     Overrides,
@@ -64,6 +63,7 @@ def train(
     """
     from fusekit.errors import RecipeError
     from fusekit.launch import is_worker, launch
+    from fusekit.signals import exit_code
 
     if resume is not None:
         if any(given is not None for given in (recipe, run, fold, seed)) or branches_from:
@@ -106,9 +106,9 @@ def train(
             scored = _score(folder, registry, device, final=False)
             if scored.split().test:
                 typer.echo(f"next: fusekit evaluate {folder} --final   # reads the test labels, once")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if is_worker():  # its parent says the rest
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code(stop)) from None
         if (folder / "recipe.yaml").is_file():
             typer.echo(f"\nGo on with: fusekit train --resume {folder}", err=True)
         raise

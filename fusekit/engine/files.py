@@ -23,7 +23,7 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError:
+    except BaseException:  # a signal too
         if partial.is_file():
             partial.unlink()
         raise

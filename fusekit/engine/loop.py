@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +18,7 @@ from fusekit.engine.keeper import Keeper, Position, load_state, restore, state_o
 from fusekit.engine.objective import Objective, Phase
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
+from fusekit.signals import Stopped, deferred
 
 READ_EVERY_S = 0.25  # losses for the progress: each reading waits for the device
 
@@ -50,12 +49,12 @@ def fit(
     """Run `phases`; at the end of each, `model` holds its best weights by mean validation CCC.
 
     `folder/last.safetensors` always holds a whole state to resume from: weights, optimisers, the best weights
-    so far and the position. It is written after each epoch, every five minutes and on Ctrl-C (at the next
-    batch boundary). All randomness is a function of the seed and the position, so a resumed run on the CPU
-    ends with the same weights, bit for bit.
+    so far and the position. It is written after each epoch, every five minutes, and on Ctrl-C, SIGTERM and
+    SIGHUP (at the next batch boundary). All randomness is a function of the seed and the position, so a
+    resumed run on the CPU ends with the same weights, bit for bit.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, once the state is saved.
+        Stopped: after one of these signals, once the state is saved.
         RunError: the checkpoint cannot be read or written; or predictions of validation clips are NaN or
             infinite: the state before stays, and the journal's last line says what was found.
     """
@@ -77,7 +76,7 @@ def fit(
     # Without a checkpoint too: a process killed between its first line and its first checkpoint starts anew.
     if runtime.is_main:
         journal.cut(at.lines)
-    with deferred_interrupt() as interrupted:
+    with deferred() as interrupted:
         for number in range(at.phase, len(phases)):
             phase = phases[number]
             objective = phase.make()
@@ -97,6 +96,8 @@ def fit(
                 keeper.keep_stage(phase.stage)
             at = Position(phase=number + 1, step=at.step, lines=at.lines)
             keeper.save(objective, best, at, final=True)
+            if runtime.any(bool(interrupted)):
+                raise Stopped(*interrupted[:1])
 
 
 def _run_phase(
@@ -110,7 +111,7 @@ def _run_phase(
     keeper: Keeper,
     progress: Progress,
     seed: int,
-    interrupted: list[bool],
+    interrupted: list[int],
 ) -> None:
     per_epoch = len(objective.batches(0))
     if not per_epoch:
@@ -141,7 +142,7 @@ def _run_phase(
                 at.sums, at.counts = averages.sums(), dict(averages.counts)
                 keeper.save(objective, best, at)
                 if stop:
-                    raise KeyboardInterrupt
+                    raise Stopped(*interrupted[:1])  # another process's signal may have come first
         at.epoch, at.batch = at.epoch + 1, 0
         train, averages = averages.means(), Averages()
         at.sums, at.counts = {}, {}
@@ -177,7 +178,7 @@ def _run_phase(
         at.lines += 1
         keeper.save(objective, best, at)
         if keeper.runtime.any(bool(interrupted)):
-            raise KeyboardInterrupt
+            raise Stopped(*interrupted[:1])
 
 
 def _check_scores(
@@ -228,24 +229,3 @@ def _anneal(objective: Objective, rates: list[float], share: float) -> None:
     """Learning rates after `share` of a phase; of the position alone, so that a resumed run goes on alike."""
     for group, rate in zip(_groups(objective), rates, strict=True):
         group["lr"] = rate * min(1.0, 2 * (1 - share))
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[list[bool]]:
-    """The first Ctrl-C only marks the list, so that what must not be cut short can end; a second one stops at
-    once."""
-    asked: list[bool] = []
-
-    def mark(signum: int, frame: Any) -> None:
-        asked.append(True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        before = signal.signal(signal.SIGINT, mark)
-    except ValueError:  # not the main thread: whoever embeds us handles signals
-        yield asked
-        return
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

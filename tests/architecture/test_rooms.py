@@ -14,6 +14,7 @@ ASSEMBLED = SHARED | {"registry", "recipe", "media", "data", "nn", "engine", "bu
 # Room -> rooms it may import, itself apart. A new room is added here with its rights, or the test fails.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "signals": set(),
     "registry": CORE,
     "hookspecs": CORE,
     "components": CORE | {"registry", "hookspecs"},
@@ -24,23 +25,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "media": CORE,
     "data": SHARED | {"media"},
     "nn": SHARED,
-    "engine": SHARED,
+    "engine": SHARED | {"signals"},
     "consistency": SHARED | {"recipe", "data", "nn"},
     "build": SHARED | {"registry", "recipe", "media", "data", "nn", "engine", "consistency"},
     "provenance": SHARED,
     "distribution": set(),
-    "launch": CORE,
+    "launch": CORE | {"signals"},
     "authoring": CORE | {"registry", "distribution"},
     "runs": ASSEMBLED,
-    "study": ASSEMBLED | {"plugins", "launch"},
+    "study": ASSEMBLED | {"plugins", "launch", "signals"},
     "serve": ASSEMBLED | {"study"},
     "testing": SHARED | {"registry", "recipe", "plugins", "components"},
-    "cli": ASSEMBLED | {"plugins", "study", "serve", "launch", "testing", "authoring", "distribution"},
+    "cli": ASSEMBLED
+    | {"plugins", "study", "serve", "launch", "testing", "authoring", "distribution", "signals"},
     "__main__": {"cli"},
     "__init__": set(),
 }
 LIGHT = {
     "errors",
+    "signals",
     "registry",
     "hookspecs",
     "components",

@@ -1,5 +1,6 @@
 """`fusekit train` and `evaluate`: what reaches the run, and what an interrupted one is told."""
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +104,23 @@ def test_ctrl_c_says_how_to_go_on(calls: list[SimpleNamespace], monkeypatch: pyt
     result = run("train", "demo", "--run", "out")
     assert result.exit_code == 130
     assert result.stderr == "\nGo on with: fusekit train --resume out\nInterrupted.\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_scheduler_and_a_closed_terminal_are_as_ctrl_c(
+    calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    def terminated(recipe: Any, registry: Any, *, run_dir: Path, **rest: Any) -> None:
+        run_dir.mkdir(parents=True)
+        (run_dir / "recipe.yaml").write_text("x")
+        signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(runs, "train", terminated)
+    result = run("train", "demo", "--run", "out")
+    assert result.exit_code == code
+    assert result.stderr == "\nGo on with: fusekit train --resume out\nInterrupted.\n"
+    assert signal.getsignal(number) == before
 
 
 def test_ctrl_c_before_the_run_began(calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch) -> None:

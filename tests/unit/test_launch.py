@@ -16,6 +16,7 @@ import torch
 
 from fusekit import launch
 from fusekit.errors import DeviceError
+from fusekit.signals import Stopped, exit_code
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -100,14 +101,35 @@ def test_ctrl_c_is_passed_on_once_and_waited_for(processes: list[subprocess.Pope
     assert [p.returncode for p in processes] == [130, 130]
 
 
-def test_a_terminated_parent_takes_its_processes_along(processes: list[subprocess.Popen[bytes]]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    after(0.5, signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended:
-        run(SLEEP, SLEEP)
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert [p.returncode for p in processes] == [-signal.SIGKILL] * 2
-    assert signal.getsignal(signal.SIGTERM) == before
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_parent_lets_its_processes_save(
+    processes: list[subprocess.Popen[bytes]], number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    save = (
+        "import signal, sys, time\n"
+        "signal.signal({0}, lambda *_: (time.sleep(0.5), sys.exit(128 + {0})))\ntime.sleep(60)"
+    ).format(int(number))
+    after(1.0, number)
+    after(1.2, number)  # schedulers repeat themselves
+    with pytest.raises(Stopped) as ended:
+        run(save, save)
+    assert exit_code(ended.value) == 128 + number
+    assert [p.returncode for p in processes] == [128 + number] * 2
+    assert signal.getsignal(number) == before
+
+
+def test_processes_of_a_suite_in_the_background_hear_ctrl_c(
+    processes: list[subprocess.Popen[bytes]],
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        after(1.0, signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            run(SLEEP, SLEEP)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert all(p.returncode in (1, 130, -signal.SIGINT) for p in processes)  # as an interrupted Python ends
 
 
 def test_fewer_devices_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

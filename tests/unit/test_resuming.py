@@ -31,6 +31,7 @@ from fusekit.engine import keeper
 from fusekit.engine.checkpoint import load_checkpoint
 from fusekit.engine.objective import Phase
 from fusekit.errors import RunError
+from fusekit.signals import Stopped
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,31 @@ def test_ctrl_c_while_validating_stops_before_anything_else(
     _, header = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
     position = header["position"]
     assert (position["phase"], position["epoch"], position["batch"]) == (0, epoch, 0)
+    model = toy_model()
+    fitted(tmp_path, model, toy_phases(model), tiny.runtime(), resume=True)
+    assert same(weights(model), uninterrupted.weights)
+    assert journal(tmp_path) == uninterrupted.journal
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_scheduler_and_a_closed_terminal_are_as_ctrl_c(
+    tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, number: signal.Signals
+) -> None:
+    done = 0
+
+    def at(phase: int, epoch: int, index: int) -> None:
+        nonlocal done
+        done += 1
+        if done == 6:
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+
+    model = toy_model()
+    with pytest.raises(Stopped) as stopped:
+        fitted(tmp_path, model, toy_phases(model, at=at), tiny.runtime())
+    assert stopped.value.number == number
+    _, header = load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")
+    assert header["position"]["step"] == 6
     model = toy_model()
     fitted(tmp_path, model, toy_phases(model), tiny.runtime(), resume=True)
     assert same(weights(model), uninterrupted.weights)

@@ -3,7 +3,7 @@
     -> {"model": ..., "recipe": ..., "folder": ..., ...}          a `Job`
     <- {"seconds": 12.3, "ccc": 0.51}                             done
     <- {"fault": "what the user can mend"}                        not done, the worker goes on
-    <- {"interrupted": true}                                      Ctrl-C: its state is saved
+    <- {"interrupted": true}                                      asked to stop: its state is saved
 
 What training says goes to stderr, which the parent sends to a file. `python -m fusekit.study.jobs.work DEVICE
 [PLUGIN...]` starts one.
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fusekit import plugins
 from fusekit.errors import FusekitError
 from fusekit.recipe.load import load
 from fusekit.registry import Registry
+from fusekit.signals import Stopped, begin_worker, deferred, raised
 from fusekit.study.jobs.plan import Job
 
 
@@ -51,9 +53,8 @@ def work(job: Job, registry: Registry, device: str, files: list[str]) -> dict[st
     """Train a run, or go on with it, and read its test labels once; seconds and mean test CCC.
 
     Raises:
-        FusekitError: what the user can mend. KeyboardInterrupt: after Ctrl-C, its state saved.
+        FusekitError: what the user can mend. Stopped: after Ctrl-C, SIGTERM or SIGHUP, its state saved.
     """
-    from fusekit.engine.loop import deferred_interrupt
     from fusekit.runs import open_run, train
     from fusekit.study.assess import assess
 
@@ -68,12 +69,14 @@ def work(job: Job, registry: Registry, device: str, files: list[str]) -> dict[st
             plugins=files,
             branches_from=[Path(run) for run in job.branches],
         )
-    with deferred_interrupt() as interrupted:  # cut short, it would have to read the test labels again
+    with deferred() as interrupted:  # cut short, it would have to read the test labels again
         metrics = assess(open_run(folder, registry, device), final=True, draw=False)
     if interrupted:
-        raise KeyboardInterrupt
+        raise Stopped(interrupted[0])
     return {"seconds": time.monotonic() - began, "ccc": metrics["test"]["ccc"]["mean"]}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    begin_worker()
+    with suppress(KeyboardInterrupt), raised():  # between two runs there is nothing to save
+        main(sys.argv[1], sys.argv[2:])
