@@ -61,7 +61,7 @@ HEAVY = {
     "matplotlib", "plotly", "safetensors", "einops", "pyarrow",
 }  # fmt: skip
 # What the command line may import before a command runs.
-CLI_TOP = {"fusekit", "fusekit.cli", "fusekit.errors", "fusekit.registry"}
+CLI_TOP = {"fusekit", "fusekit.cli", "fusekit.errors", "fusekit.registry", "fusekit.signals"}
 
 
 def modules() -> list[Path]:
