@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from torch import nn
@@ -21,6 +22,7 @@ from fusekit.contracts import (
     Temporal,
 )
 from fusekit.recipe.arguments import check_arguments, parameters
+from fusekit.recipe.hints import MismatchError, convert
 from fusekit.recipe.schema import Component
 from fusekit.registry import Kind
 from fusekit.testing.findings import rule, told
@@ -99,6 +101,36 @@ def _signature(subject: Subject) -> Iterator[str]:
     for fault in check_arguments(component, subject.cls):
         if not (subject.kind is Kind.CORPUS and case.layout is not None and "missing" in fault.message):
             yield f"the case's arguments do not fit: {fault.message}"
+
+
+@rule(
+    "arguments",
+    *Kind,
+    says="Defaults fit their annotations, what is handed over is not changed, and two made share nothing.",
+    documented="docs/plugins.md, One file",
+)
+def _arguments(subject: Subject) -> Iterator[str]:
+    defaults = {n: p.default for n, p in parameters(subject.cls).items() if p.default is not p.empty}
+    for name, value in defaults.items():
+        try:
+            convert(list(value) if isinstance(value, tuple) else value, parameters(subject.cls)[name].annotation)
+        except MismatchError as error:
+            yield f"{name}: its own default {value!r} does not fit its annotation: {error}"
+    if subject.kind is Kind.CORPUS:
+        return
+    handed = deepcopy(dict(subject.case.args)), deepcopy(defaults)
+    made = [subject.make(seed) for seed in (0, 1)]
+    now = dict(subject.case.args), defaults
+    for what, old, new in zip(("the argument", "the default of"), handed, now, strict=True):
+        yield from (f"making it changes {what} {n} to {new[n]!r}" for n in old if old[n] != new[n])
+    if isinstance(made[0], nn.Module):
+        one, two = (dict(m.state_dict(keep_vars=True)) for m in made)
+        if {n: v.shape for n, v in one.items()} != {n: v.shape for n, v in two.items()}:
+            yield "made twice of the same arguments, it has other parameters"
+        mine = {v.data_ptr() for v in one.values() if v.numel()}
+        shared = [n for n, v in two.items() if v.numel() and v.data_ptr() in mine]
+        if shared:
+            yield f"two of them share {', '.join(shared[:3])}: training one would change the other"
 
 
 @rule(

@@ -22,7 +22,7 @@ SPLITS = ("", "train", "validation", "test")
 
 
 @contextmanager
-def _cache(subject: Subject) -> Iterator[None]:
+def cache(subject: Subject) -> Iterator[None]:
     """fusekit's cache folder inside the test's: a corpus may keep something there."""
     before = os.environ.get("FUSEKIT_CACHE")
     os.environ["FUSEKIT_CACHE"] = str(subject.inner("cache"))
@@ -45,7 +45,7 @@ def _clips(subject: Subject) -> Iterator[str]:
     if subject.case.layout is None:
         yield WRITE_ONE
         return
-    with _cache(subject):
+    with cache(subject):
         args = subject.case.layout(subject.inner("corpus"))
         corpus, other = subject.make(**args), subject.make(**args)
         clips, rejected = corpus.load(subject.case.modalities, subject.case.dims)
@@ -112,7 +112,7 @@ def _labels(subject: Subject) -> Iterator[str]:
     if subject.case.layout is None:
         yield WRITE_ONE
         return
-    with _cache(subject):
+    with cache(subject):
         corpus = subject.make(**subject.case.layout(subject.inner("corpus")))
         clips, _ = corpus.load(subject.case.modalities, subject.case.dims)
         again, _ = corpus.load(subject.case.modalities, subject.case.dims)
@@ -164,7 +164,7 @@ def _not_there(subject: Subject) -> Iterator[str]:
         yield WRITE_ONE
         return
     folder = subject.inner("corpus")
-    with _cache(subject):
+    with cache(subject):
         args = subject.case.layout(folder)
         gone = subject.folder / "nothing-here"
         moved: dict[str, Any] = {k: gone if _within(v, folder) else v for k, v in args.items()}
@@ -194,7 +194,7 @@ def _within(value: Any, folder: Path) -> bool:
 )
 def _rejects(subject: Subject) -> Iterator[str]:
     assert subject.case.broken is not None
-    with _cache(subject):
+    with cache(subject):
         args: Mapping[str, Any] = subject.case.broken(subject.inner("broken"))
         clips, rejected = subject.make(**args).load(subject.case.modalities, subject.case.dims)
     if not clips:

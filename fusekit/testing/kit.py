@@ -13,11 +13,18 @@ from fusekit.testing import (  # noqa: F401 - each module enters its rules
     compiler_checks,
     component_checks,
     corpus_checks,
+    device_checks,
     fusion_checks,
+    history_checks,
     loss_checks,
+    modality_checks,
     network_checks,
+    order_checks,
     reader_checks,
+    reading_checks,
     row_checks,
+    surroundings_checks,
+    target_checks,
     temporal_checks,
 )
 from fusekit.testing.case import Case

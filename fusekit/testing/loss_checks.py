@@ -14,18 +14,17 @@ from fusekit.testing.subject import Subject
 
 SIZES = (2, 5, 50, 400)
 TOLERANCE = 1e-3
-DIMS = 2
 
 
-def _labels(n: int, seed: int = 0) -> Tensor:
-    """`(n, 2)` in -1..1 that vary in each dimension, also for n = 2."""
+def labels(n: int, k: int, seed: int = 0) -> Tensor:
+    """`(n, k)` in -1..1 that vary in each dimension, also for n = 2."""
     g = torch.Generator().manual_seed(seed)
-    y = torch.rand(n, DIMS, generator=g) * 2 - 1
+    y = torch.rand(n, k, generator=g) * 2 - 1
     y[0], y[1] = -0.7, 0.6
     return y
 
 
-def _all(y: Tensor) -> Tensor:
+def everything(y: Tensor) -> Tensor:
     return torch.ones_like(y, dtype=torch.bool)
 
 
@@ -36,9 +35,10 @@ def _all(y: Tensor) -> Tensor:
     documented="fusekit.contracts.Loss",
 )
 def _scalar(subject: Subject) -> Iterator[str]:
-    loss, y = subject.make(), _labels(20)
-    p = _labels(20, 1).requires_grad_()
-    value = loss(p, y, _all(y))
+    k = subject.dims
+    loss, y = subject.make(), labels(20, k)
+    p = labels(20, k, 1).requires_grad_()
+    value = loss(p, y, everything(y))
     if value.shape != ():
         yield f"it is {tuple(value.shape)}, not a scalar"
         return
@@ -48,9 +48,9 @@ def _scalar(subject: Subject) -> Iterator[str]:
     value.backward()
     if p.grad is None or not (p.grad.abs().max() > 0):
         yield "its gradient with respect to the prediction is 0"
-    if apart(value, loss(p, y, _all(y), torch.ones_like(y))) > 1e-5:
+    if apart(value, loss(p, y, everything(y), torch.ones_like(y))) > 1e-5:
         yield "weights of 1 give another value than no weights"
-    if apart(value, loss(p, y, _all(y), torch.linspace(0, 2, 40).reshape(20, DIMS))) < 1e-6:
+    if apart(value, loss(p, y, everything(y), torch.linspace(0, 2, 20 * k).reshape(20, k))) < 1e-6:
         yield "weights from 0 to 2 change nothing: `train.weighting` would do nothing"
 
 
@@ -61,23 +61,23 @@ def _scalar(subject: Subject) -> Iterator[str]:
     documented="docs/design.md, Where the networks leave the authors' code",
 )
 def _perfect(subject: Subject) -> Iterator[str]:
-    loss = subject.make()
-    costs = {n: float(loss(_labels(n), _labels(n), _all(_labels(n)))) for n in SIZES}
+    loss, k = subject.make(), subject.dims
+    costs = {n: float(loss(labels(n, k), labels(n, k), everything(labels(n, k)))) for n in SIZES}
     if max(costs.values()) - min(costs.values()) > TOLERANCE:
         listed = ", ".join(f"{cost:.3g} at n = {n}" for n, cost in costs.items())
         yield f"a perfect prediction costs {listed}: its moments do not share one normaliser"
     for n in SIZES:
-        y = _labels(n)
+        y = labels(n, k)
         rivals = {
             "off by 0.2": y + 0.2,
             "twice as large": 2 * y,
             "half as large": y / 2,
             "of the opposite sign": -y,
             "the labels' mean": y.mean(0).expand_as(y),
-            "half noise": (y + _labels(n, 5)) / 2 if n > 2 else y + torch.tensor([[0.1, 0.0], [0.0, 0.1]]),
+            "half noise": (y + labels(n, k, 5)) / 2 if n > 2 else y + 0.1 * torch.eye(2, k),
         }
         for what, p in rivals.items():
-            cost = float(loss(p, y, _all(y)))
+            cost = float(loss(p, y, everything(y)))
             # A loss may not care for scale or offset, but never for the sign.
             least = costs[n] + 1e-6 if what == "of the opposite sign" else costs[n] - 1e-5
             if not cost > least:
@@ -92,17 +92,17 @@ def _perfect(subject: Subject) -> Iterator[str]:
     documented="docs/design.md, Contracts",
 )
 def _unknown(subject: Subject) -> Iterator[str]:
-    loss = subject.make()
-    y, w = _labels(30), _labels(30, 2).abs() + 0.5
-    known = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(3)) > 0.3
+    loss, k = subject.make(), subject.dims
+    y, w = labels(30, k), labels(30, k, 2).abs() + 0.5
+    known = torch.rand(30, k, generator=torch.Generator().manual_seed(3)) > 0.3
     known[:2] = True
     kept = y.clone()
-    value, slope = _slope(loss, _labels(30, 1), y, known, w)
+    value, slope = slope_of(loss, labels(30, k, 1), y, known, w)
     if apart(y, kept) > 0:
         yield "it changes the target in place"
     for content, what in ((0.0, "0"), (50.0, "50"), (float("nan"), "NaN")):
-        p, dirty = (x.masked_fill(~known, content) for x in (_labels(30, 1), y))
-        other, steep = _slope(loss, p, dirty, known, w)
+        p, dirty = (x.masked_fill(~known, content) for x in (labels(30, k, 1), y))
+        other, steep = slope_of(loss, p, dirty, known, w)
         if apart(value, other) > 1e-5:
             yield f"{what} in place of unknown entries changes the value to {float(other):.4g}"
         elif apart(slope, steep) > 1e-5:
@@ -118,8 +118,9 @@ def _unknown(subject: Subject) -> Iterator[str]:
     documented="fusekit.contracts.Loss",
 )
 def _order(subject: Subject) -> Iterator[str]:
-    loss, y, p = subject.make(), _labels(30), _labels(30, 1)
-    known = torch.rand(30, DIMS, generator=torch.Generator().manual_seed(3)) > 0.2
+    k = subject.dims
+    loss, y, p = subject.make(), labels(30, k), labels(30, k, 1)
+    known = torch.rand(30, k, generator=torch.Generator().manual_seed(3)) > 0.2
     turned = torch.randperm(30, generator=torch.Generator().manual_seed(4))
     a, b = loss(p, y, known), loss(p[turned], y[turned], known[turned])
     if apart(a, b) > 1e-4:
@@ -133,21 +134,22 @@ def _order(subject: Subject) -> Iterator[str]:
     documented="docs/design.md, Where the networks leave the authors' code",
 )
 def _degenerate(subject: Subject) -> Iterator[str]:
-    loss, y, p = subject.make(), _labels(10), _labels(10, 1)
+    k = subject.dims
+    loss, y, p = subject.make(), labels(10, k), labels(10, k, 1)
     flat, nothing = torch.full_like(y, 0.3), torch.zeros_like(y, dtype=torch.bool)
     one = nothing.clone()
     one[:, 0] = True
     cases = {
-        "a constant prediction": (flat, y, _all(y)),
-        "a perfect prediction": (y, y, _all(y)),
-        "constant labels": (p, flat, _all(y)),
-        "constant prediction and labels": (flat, flat, _all(y)),
-        "a single sample": (p[:1], y[:1], _all(y[:1])),
+        "a constant prediction": (flat, y, everything(y)),
+        "a perfect prediction": (y, y, everything(y)),
+        "constant labels": (p, flat, everything(y)),
+        "constant prediction and labels": (flat, flat, everything(y)),
+        "a single sample": (p[:1], y[:1], everything(y[:1])),
         "one dimension known": (p, y, one),
         "nothing known": (p, y, nothing),
     }
     for what, (prediction, target, known) in cases.items():
-        value, slope = _slope(loss, prediction, target, known, None)
+        value, slope = slope_of(loss, prediction, target, known, None)
         if not torch.isfinite(value):
             yield f"{what}: the value is {float(value)}"
         if not torch.isfinite(slope).all():
@@ -161,12 +163,13 @@ def _degenerate(subject: Subject) -> Iterator[str]:
     documented="fusekit.contracts.Loss",
 )
 def _correlates(subject: Subject) -> Iterator[str]:
-    loss, y, p = subject.make(), _labels(40), _labels(40, 1)
+    k = subject.dims
+    loss, y, p = subject.make(), labels(40, k), labels(40, k, 1)
     p[20:] *= 2  # the halves differ in how wrong they are
     if loss.correlates:
         return
-    whole = loss(p, y, _all(y))
-    halves = [loss(a, b, _all(b)) for a, b in zip(p.split(20), y.split(20), strict=True)]
+    whole = loss(p, y, everything(y))
+    halves = [loss(a, b, everything(b)) for a, b in zip(p.split(20), y.split(20), strict=True)]
     mean = sum(halves) / len(halves)
     if apart(whole, mean) > 1e-4:
         yield (
@@ -182,17 +185,18 @@ def _correlates(subject: Subject) -> Iterator[str]:
     documented="fusekit.contracts.Loss",
 )
 def _learns(subject: Subject) -> Iterator[str]:
-    loss, y, p = subject.make(), _labels(30), _labels(30, 1)
+    k = subject.dims
+    loss, y, p = subject.make(), labels(30, k), labels(30, k, 1)
     costs = []
     for _ in range(4):
-        value, slope = _slope(loss, p, y, _all(y), None)
+        value, slope = slope_of(loss, p, y, everything(y), None)
         costs.append(float(value))
         p = p - 0.05 * slope / slope.norm().clamp_min(1e-12)
     if any(not later < earlier for earlier, later in pairwise(costs)):
         yield f"steps against its gradient cost {', '.join(f'{c:.5g}' for c in costs)}"
 
 
-def _slope(
+def slope_of(
     loss: torch.nn.Module, p: Tensor, y: Tensor, known: Tensor, w: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     p = p.detach().clone().requires_grad_()

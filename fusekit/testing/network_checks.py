@@ -11,21 +11,28 @@ from torch import Tensor, nn
 
 from fusekit.registry import Kind
 from fusekit.testing.findings import apart, rule
-from fusekit.testing.subject import ROWS, Subject, Tensors, send_back
+from fusekit.testing.situations import everywhere
+from fusekit.testing.subject import Subject, Tensors, send_back
 
 NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPORAL, Kind.HEAD)
 CLOSE = 1e-4
-"""Differences up to this share of the values' size (at least 1) are rounding, not influence."""
+"""Differences up to this share of the values' size are rounding, not influence."""
+NOTHING = 1e-12
+"""Differences below this are nothing, whatever the size."""
 DEAD = 1e-8
 """In float64: a gradient below this share of the largest one is zero (softmaxes often stay float32)."""
 
 
-def differ(a: Tensor, b: Tensor) -> bool:
-    """Is the difference more than rounding."""
-    wide = a.detach().double()
+def differ(a: Tensor, b: Tensor, size: float | None = None) -> bool:
+    """Is the difference more than rounding of values of `size`; None: the largest of `a`, however small."""
+    return apart(a, b) > CLOSE * (largest(a) if size is None else size) + NOTHING
+
+
+def largest(*tensors: Tensor) -> float:
+    """The largest finite absolute value; 1 where nothing is finite."""
+    wide = torch.cat([x.detach().double().flatten() for x in tensors]) if tensors else torch.zeros(0)
     finite = wide[torch.isfinite(wide)]
-    size = float(finite.abs().max()) if finite.numel() else 1.0
-    return apart(a, b) > CLOSE * max(1.0, size)
+    return float(finite.abs().max()) if finite.numel() else 1.0
 
 
 def some(numbers: list[int]) -> str:
@@ -35,14 +42,21 @@ def some(numbers: list[int]) -> str:
     return f"row{'s' if len(texts) > 1 else ''} {many}"
 
 
+def listed(names: list[str], most: int = 4) -> str:
+    """`` `a`, `b` and 3 more ``."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"`{name}`" for name in names[:most]) + rest
+
+
 @rule(
     "rows",
     *NETWORKS,
     says="No sample of a batch influences another, and a batch of one gives the same answer.",
     documented="docs/design.md, Lessons kept as tests",
 )
+@everywhere
 def _rows(subject: Subject) -> Iterator[str]:
-    module, inputs = subject.make().eval(), subject.inputs()
+    module, inputs, rows = subject.ready(), subject.inputs(), subject.rows
     before = subject.ask(module, inputs)
     other = subject.inputs(seed=1)
     changed = {name: value.clone() for name, value in inputs.items()}
@@ -57,21 +71,30 @@ def _rows(subject: Subject) -> Iterator[str]:
             value[1, -1] = False
     after = subject.ask(module, changed)
     for name, value in before.items():
-        if value.dim() == 0 or len(value) != ROWS:
-            yield f"`{name}` is {tuple(value.shape)} for a batch of {ROWS}: the first axis is not the batch"
+        if value.dim() == 0 or len(value) != rows:
+            yield f"`{name}` is {tuple(value.shape)} for a batch of {rows}: the first axis is not the batch"
             continue
-        touched = [i for i in (0, 2, 3) if differ(value[i], after[name][i])]
+        others = [i for i in range(rows) if i != 1]
+        touched = [i for i in others if differ(value[i], after[name][i], largest(value))]
         if touched:
             reach = max(apart(value[i], after[name][i]) for i in touched)
             hint = ""
-            if subject.kind is Kind.TEMPORAL and touched == [2, 3]:
+            if subject.kind is Kind.TEMPORAL and touched == list(range(2, rows)):
                 hint = "; only later rows: its recurrence runs over the batch axis, not over time"
             yield f"other content in row 1 changes `{name}` in {some(touched)} (by up to {reach:.2g}){hint}"
-    alone = subject.ask(module, {name: value[:1] for name, value in inputs.items()})
-    for name, value in before.items():
-        if value.dim() and len(value) == ROWS and differ(value[:1], alone[name]):
-            seen = f"`{name}` {tuple(alone[name].shape)}"
-            yield f"row 0 as a batch of its own gives {seen} with other values than among {ROWS} rows"
+    if subject.drawing:
+        return
+    for i in range(rows):
+        alone = subject.ask(module, {name: value[i : i + 1] for name, value in inputs.items()})
+        odd = [n for n, v in before.items() if v.dim() and len(v) == rows]
+        odd = [n for n in odd if differ(before[n][i : i + 1], alone[n], largest(before[n]))]
+        if odd:
+            yield from (
+                f"row {i} as a batch of its own gives `{name}` {tuple(alone[name].shape)} with other values "
+                f"than among {rows} rows"
+                for name in odd
+            )
+            return
 
 
 @rule(
@@ -90,10 +113,10 @@ def _learns(subject: Subject) -> Iterator[str]:
         and not any(fnmatch(name, p) for p in subject.case.unused)
     ]
     if dead:
-        yield f"no answer depends on {_listed(dead)}: nothing is learned there"
+        yield f"no answer depends on {listed(dead)}: nothing is learned there"
     cut = _cut(subject)
     if cut:
-        yield f"no gradient reaches its input {_listed(cut)}: what comes before it would not be trained"
+        yield f"no gradient reaches its input {listed(cut)}: what comes before it would not be trained"
 
 
 def _cut(subject: Subject) -> list[str]:
@@ -147,27 +170,24 @@ def _stir(module: nn.Module) -> None:
             p.add_(0.05 * torch.randn(p.shape, generator=g).to(p.dtype))
 
 
-def _listed(names: list[str], most: int = 4) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"`{name}`" for name in names[:most]) + rest
-
-
 @rule(
     "repeats",
     *NETWORKS,
-    says="In eval mode the same input gives the same answer, to the bit.",
+    says="The same input gives the same answer, to the bit: in eval mode, and in training from one seed.",
     documented="docs/design.md, Contracts",
 )
+@everywhere
 def _repeats(subject: Subject) -> Iterator[str]:
-    module, inputs = subject.make().eval(), subject.inputs()
+    module, inputs = subject.ready(), subject.inputs()
     kept = {name: value.clone() for name, value in inputs.items()}
     first, again = subject.ask(module, inputs), subject.ask(module, inputs)
     for name, value in first.items():
         if apart(value, again[name]) > 0:
-            yield f"two calls in eval mode differ in `{name}` (by {apart(value, again[name]):.2g})"
+            how = "from one seed of torch's generator" if subject.training else "in eval mode"
+            yield f"two calls {how} differ in `{name}` (by {apart(value, again[name]):.2g})"
     changed = [name for name, value in kept.items() if apart(value, inputs[name]) > 0]
     if changed:
-        yield f"it changes its input {_listed(changed)} in place"
+        yield f"it changes its input {listed(changed)} in place"
 
 
 @rule(
@@ -234,13 +254,13 @@ def not_finite(module: nn.Module, answers: Tensors) -> Iterator[str]:
     """Answers, and gradients of what is learned from them, that are not finite."""
     odd = [name for name, x in answers.items() if not torch.isfinite(x).all()]
     if odd:
-        yield f"{_listed(odd)} is not finite"
+        yield f"{listed(odd)} is not finite"
     send_back(answers)
     steep = [
         n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()
     ]
     if steep:
-        yield f"the gradient of {_listed(steep)} is not finite"
+        yield f"the gradient of {listed(steep)} is not finite"
 
 
 @rule(
@@ -258,4 +278,4 @@ def _meta(subject: Subject) -> Iterator[str]:
         yield f"it has {counts[0]:,} parameters on the meta device and {counts[1]:,} elsewhere"
     elsewhere = [name for name, p in bare.named_parameters() if not p.is_meta]
     if elsewhere:
-        yield f"{_listed(elsewhere)} is made on another device than torch's default one"
+        yield f"{listed(elsewhere)} is made on another device than torch's default one"

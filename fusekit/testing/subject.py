@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from fusekit.contracts import DenoisingEncoder, Latent
 from fusekit.recipe.arguments import given
@@ -18,7 +20,7 @@ from fusekit.registry import Kind, Registry
 from fusekit.testing.case import Case
 
 ROWS, STEPS = 4, 5
-"""Size of the batches that are shown to networks."""
+"""Size of the batches that are shown to networks first; `situations` has the others."""
 
 Tensors = dict[str, Tensor]
 
@@ -32,12 +34,19 @@ class Subject:
         cls: its class.
         folder: an empty folder, for components that read files.
         registry: where a reader's detector is found.
+        rows, steps: size of the batches that it is shown.
+        training: `ready` gives it in training mode.
+        drawing: it draws while training, beyond torch's own dropout: calls of other shapes cannot be compared.
     """
 
     case: Case
     cls: type
     folder: Path
     registry: Registry
+    rows: int = ROWS
+    steps: int = STEPS
+    training: bool = False
+    drawing: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -62,9 +71,17 @@ class Subject:
             case _:
                 return ()
 
-    def make(self, seed: int = 0, **args: Any) -> Any:
-        """A new one, drawn from `seed`; `args` stand in for those of the case."""
-        torch.manual_seed(seed)
+    @property
+    def dims(self) -> int:
+        """How many target dimensions the case says, for losses."""
+        default = Case.__dataclass_fields__["dims"].default
+        return self.case.out_dim if tuple(self.case.dims) == default else len(self.case.dims)
+
+    def make(self, seed: int | None = 0, **args: Any) -> Any:
+        """A new one, drawn from `seed` (None: from torch's generator as it stands); `args` stand in for those
+        of the case."""
+        if seed is not None:
+            torch.manual_seed(seed)
         component = Component(self.case.name, {**self.case.args, **args})
         made = self.cls(*self.built(), **given(component, self.cls))
         named = getattr(made, "detector", None)
@@ -73,6 +90,28 @@ class Subject:
             arguments = dict(getattr(made, "detector_args", None) or {})
             made.use_detector(detector(**given(Component(named, arguments), detector)))
         return made
+
+    def ready(self, seed: int = 0) -> Any:
+        """A new one in eval mode, or in training mode without what may differ there: torch's dropout, which
+        draws, and batch norm and whatever else counts running statistics along, which mixes rows on purpose."""
+        module = self.make(seed)
+        if not self.training:
+            return module.eval()
+        module.train()
+        for part in module.modules():
+            if isinstance(part, _BatchNorm | _DropoutNd) or hasattr(part, "drop_prob"):
+                part.eval()
+            elif isinstance(part, nn.RNNBase | nn.MultiheadAttention):
+                part.dropout = 0.0
+        kept = {name: value.clone() for name, value in module.named_buffers()}
+        if kept:
+            with torch.no_grad():
+                self.ask(module, self.inputs())
+            for name, value in module.named_buffers():
+                if not torch.equal(value, kept[name]):
+                    module.get_submodule(name.rpartition(".")[0]).training = False
+                    value.data.copy_(kept[name])
+        return module
 
     def changed(self, **changes: Any) -> Subject:
         """The same component under another case."""
@@ -84,18 +123,20 @@ class Subject:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def raw(self, seed: int, rows: int = ROWS) -> Tensor:
+    def raw(self, seed: int, rows: int | None = None) -> Tensor:
         """`(N, *raw_shape)` windows: the case's own, or uniform in -1..1."""
+        rows = rows or self.rows
         rng = np.random.default_rng(seed)
         if self.case.windows is not None:
             return torch.as_tensor(np.asarray(self.case.windows(rng, rows))).float()
         return torch.from_numpy(rng.uniform(-1, 1, (rows, *self.case.raw_shape)).astype(np.float32))
 
-    def inputs(self, seed: int = 0, rows: int = ROWS, steps: int = STEPS) -> Tensors:
+    def inputs(self, seed: int = 0, rows: int | None = None, steps: int | None = None) -> Tensors:
         """What a network of this kind is called with: named tensors, rows first.
 
         In a fusion's, one modality is absent at one step and all of them at another.
         """
+        rows, steps = rows or self.rows, steps or self.steps
         g = torch.Generator().manual_seed(seed)
 
         def rand(*shape: int) -> Tensor:
@@ -127,8 +168,13 @@ class Subject:
                 return {"x": rand(rows, steps, case.in_dim)}
 
     def ask(self, module: nn.Module, inputs: Mapping[str, Tensor], state: Any = None) -> Tensors:
-        """Everything that a network answers, by name, rows first: `fused`, `trace.gate`, `state.h`, ..."""
+        """Everything that a network answers, by name, rows first: `fused`, `trace.gate`, `state.h`, ...
+
+        What it draws while training is drawn alike by every call of one shape.
+        """
         part: Any = module
+        if self.training:
+            torch.manual_seed(11)
         match self.kind:
             case Kind.ENCODER:
                 z = part.encode(inputs["x"])

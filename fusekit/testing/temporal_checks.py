@@ -9,10 +9,11 @@ from torch import nn
 
 from fusekit.registry import Kind
 from fusekit.testing.findings import apart, rule
-from fusekit.testing.network_checks import differ
+from fusekit.testing.network_checks import differ, largest
 from fusekit.testing.row_checks import misshapen
+from fusekit.testing.situations import everywhere
 from fusekit.testing.streams import streamed_apart
-from fusekit.testing.subject import ROWS, STEPS, Subject, Tensors, send_back, state_of
+from fusekit.testing.subject import Subject, Tensors, send_back, state_of
 
 
 @rule(
@@ -21,17 +22,23 @@ from fusekit.testing.subject import ROWS, STEPS, Subject, Tensors, send_back, st
     says="(B, T, out_dim) for any T; `attention` (B, T, memory) in the trace if, and only if, memory > 0.",
     documented="fusekit.contracts.Temporal",
 )
+@everywhere
 def _shapes(subject: Subject) -> Iterator[str]:
-    module = subject.make().eval()
-    for steps in (STEPS, 1):
+    module = subject.ready()
+    for steps in (subject.steps, 1):
         answers = subject.ask(module, subject.inputs(steps=steps))
-        yield from misshapen(f"the output for {steps} steps", answers["summary"], ROWS, steps, module.out_dim)
+        yield from misshapen(f"the output for {steps} steps", answers["summary"], subject.rows, steps, module.out_dim)
         attention = answers.get("trace.attention")
         if (attention is not None) != (module.memory > 0):
             has = "an" if attention is not None else "no"
             yield f"memory is {module.memory}, and the trace has {has} attention"
         elif attention is not None:
-            yield from misshapen("`trace.attention`", attention, ROWS, steps, module.memory)
+            yield from misshapen("`trace.attention`", attention, subject.rows, steps, module.memory)
+
+
+def _cuts(steps: int) -> list[int]:
+    """Steps from which on the content is changed: all of a short sequence, some of a long one."""
+    return sorted({*range(1, min(steps, 5)), steps // 2, steps - 1})
 
 
 @rule(
@@ -40,13 +47,14 @@ def _shapes(subject: Subject) -> Iterator[str]:
     says="A part declared causal does not look ahead: later steps change nothing before them.",
     documented="fusekit.contracts.Temporal, causal",
 )
+@everywhere
 def _causal(subject: Subject) -> Iterator[str]:
-    module = subject.make().eval()
+    module = subject.ready()
     if not module.causal:
         return
     inputs, other = subject.inputs(), subject.inputs(seed=1)
     before = subject.ask(module, inputs)["summary"]
-    for t in range(1, STEPS):
+    for t in _cuts(subject.steps):
         x = torch.cat([inputs["x"][:, :t], other["x"][:, t:]], dim=1)
         after = subject.ask(module, {**inputs, "x": x})["summary"]
         if differ(before[:, :t], after[:, :t]):
@@ -60,13 +68,14 @@ def _causal(subject: Subject) -> Iterator[str]:
     says="A causal head step by step, its state handed on, equals the whole at once.",
     documented="docs/design.md, Contracts",
 )
+@everywhere
 def _streams(subject: Subject) -> Iterator[str]:
-    module = subject.make().eval()
+    module = subject.ready()
     if not module.causal:
         return
     inputs = subject.inputs()
     inputs["valid"][0, 1] = inputs["valid"][2, :2] = False
-    yield from streamed_apart(subject, module, inputs, "summary", module.init_state(ROWS))
+    yield from streamed_apart(subject, module, inputs, "summary", module.init_state(subject.rows))
 
 
 @rule(
@@ -75,33 +84,65 @@ def _streams(subject: Subject) -> Iterator[str]:
     says="Padding (`valid` False) influences nothing, gradients included, and leaves the state alone.",
     documented="fusekit.contracts.Temporal.forward",
 )
+@everywhere
 def _padding(subject: Subject) -> Iterator[str]:
-    module = subject.make().eval()
-    clean = subject.inputs()
-    clean["valid"][:, -2:] = False
-    if module.causal:
-        clean["valid"][1, 0] = clean["valid"][2, 1] = False
-    short = {name: value[:, :-2] for name, value in clean.items()}
+    module = subject.ready()
+    where = PLANTED if module.causal else PLANTED[:1]
+    found = list(_leaks(subject, module, where))
+    for one in where if len(where) > 1 and found else ():  # which of them was it
+        alone = list(_leaks(subject, module, (one,)))
+        if alone:
+            yield from alone
+            return
+    yield from found
+    if subject.drawing:
+        return
+    inputs = subject.inputs()
+    longer = {name: torch.cat([value[:, :2], value], dim=1) for name, value in inputs.items()}
+    for at, what in ((slice(-2, None), "after the end"), (slice(2), "in front")):
+        if at == slice(2) and not module.causal:
+            continue
+        kept = slice(2, None) if at == slice(2) else slice(-2)
+        padded = {n: v.clone() for n, v in longer.items()}
+        for name, value in padded.items():
+            value[:, kept] = inputs[name]
+        padded["valid"][:, at] = False
+        cut, whole = subject.ask(module, inputs), subject.ask(module, padded)
+        if differ(cut["summary"], whole["summary"][:, kept]):
+            yield f"two steps of padding {what} change the summary of valid steps"
+        changed = [n for n, v in state_of(cut).items() if differ(v, state_of(whole)[n])]
+        if changed and module.causal:
+            yield f"two steps of padding {what} change `state.{changed[0]}`"
+
+
+PLANTED = ("padding after the end", "padding in front", "a hole", "a row of nothing but padding")
+
+
+def _leaks(subject: Subject, module: nn.Module, where: tuple[str, ...]) -> Iterator[str]:
+    """What content there, planted at invalid steps, changes."""
+    clean, last = subject.inputs(), subject.steps - 1
+    places = {
+        PLANTED[0]: (slice(None), slice(last - 1, None)),
+        PLANTED[1]: (slice(1, 2), slice(0, 1)),
+        PLANTED[2]: (slice(2, 3), slice(1, 1 + max(1, last // 4))),
+        PLANTED[3]: (slice(3, 4), slice(None)),
+    }
+    for name in where:
+        clean["valid"][places[name]] = False
+    there, named = clean["valid"], "padding" if len(where) > 1 else where[0]
     value, slopes = _run(subject, module, clean)
-    cut, _ = _run(subject, module, short)
-    there = short["valid"]
-    if differ(cut["summary"][there], value["summary"][:, :-2][there]):
-        yield "padding after the end changes the summary of valid steps"
-    changed = [n for n, v in state_of(cut).items() if differ(v, state_of(value)[n])]
-    if changed:
-        yield f"padding after the end changes `state.{changed[0]}`"
-    there = clean["valid"]
+    size = largest(*slopes.values())
     for content, what in ((1e2, "100"), (float("nan"), "NaN")):
         dirty = {**clean, "x": clean["x"].masked_fill(~there[..., None], content)}
         leaks, steep = _run(subject, module, dirty)
         if differ(value["summary"][there], leaks["summary"][there]):
-            yield f"{what} in padding changes the summary of valid steps"
+            yield f"{what} in {named} changes the summary of valid steps"
         changed = [n for n, v in state_of(value).items() if differ(v, state_of(leaks)[n])]
         if changed:
-            yield f"{what} in padding changes `state.{changed[0]}`"
-        odd = [name for name, slope in slopes.items() if differ(slope, steep[name])]
+            yield f"{what} in {named} changes `state.{changed[0]}`"
+        odd = [name for name, slope in slopes.items() if differ(slope, steep[name], size)]
         if odd:
-            yield f"{what} in padding changes the gradient of `{odd[0]}`"
+            yield f"{what} in {named} changes the gradient of `{odd[0]}`"
 
 
 def _run(subject: Subject, module: nn.Module, inputs: Tensors) -> tuple[Tensors, Tensors]:
@@ -118,18 +159,19 @@ def _run(subject: Subject, module: nn.Module, inputs: Tensors) -> tuple[Tensors,
     says="(B, T, K) from (B, T, H) for any T, each step for itself.",
     documented="docs/plugins.md, Kinds",
 )
+@everywhere
 def _head(subject: Subject) -> Iterator[str]:
-    module = subject.make().eval()
-    for steps in (STEPS, 1):
+    module = subject.ready()
+    for steps in (subject.steps, 1):
         found = module(subject.inputs(steps=steps)["x"])
-        yield from misshapen(f"the output for {steps} steps", found, ROWS, steps, subject.case.out_dim)
+        yield from misshapen(f"the output for {steps} steps", found, subject.rows, steps, subject.case.out_dim)
     x, other = subject.inputs()["x"], subject.inputs(seed=1)["x"]
     before = module(x)
     after = module(torch.cat([x[:, :2], other[:, 2:3], x[:, 3:]], dim=1))
-    steps_changed = [t for t in (0, 1, 3, 4) if differ(before[:, t], after[:, t])]
+    steps_changed = [t for t in range(subject.steps) if t != 2 and differ(before[:, t], after[:, t])]
     if steps_changed:
         yield f"other content at step 2 changes step {steps_changed[0]}"
-    if differ(before, module(x.flip(1)).flip(1)):
+    if not subject.drawing and differ(before, module(x.flip(1)).flip(1)):
         yield "the same steps in another order are predicted otherwise"
     if apart(before[:, 2], after[:, 2]) == 0:
         yield "the content of a step changes nothing in its prediction"

@@ -79,7 +79,7 @@ DETECTORS = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), DETECTORS, ids=named)
 def test_broken_detectors(cls: type, rule: str, sentence: str) -> None:
-    found = findings("detector", cls, picture=face)
+    found = findings("detector", cls, rule, picture=face)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 
@@ -164,7 +164,7 @@ DEGRADATIONS = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), DEGRADATIONS, ids=named)
 def test_broken_degradations(cls: type, rule: str, sentence: str) -> None:
-    found = findings("degradation", cls)
+    found = findings("degradation", cls, rule)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 

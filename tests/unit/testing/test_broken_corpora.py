@@ -165,7 +165,7 @@ CORPORA = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), CORPORA, ids=named)
 def test_broken_corpora(cls: type, rule: str, sentence: str) -> None:
-    found = findings("corpus", cls, modalities=("voice",), layout=layout, broken=broken)
+    found = findings("corpus", cls, rule, modalities=("voice",), layout=layout, broken=broken)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 

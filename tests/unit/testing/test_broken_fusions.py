@@ -139,7 +139,7 @@ FUSIONS = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), FUSIONS, ids=named)
 def test_broken_fusions(cls: type, rule: str, sentence: str) -> None:
-    found = findings("fusion", cls)
+    found = findings("fusion", cls, rule)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 

@@ -141,7 +141,7 @@ LOSSES = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), LOSSES, ids=named)
 def test_broken_losses(cls: type, rule: str, sentence: str) -> None:
-    found = findings("loss", cls)
+    found = findings("loss", cls, rule)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 

@@ -254,7 +254,7 @@ READERS = [
 
 @pytest.mark.parametrize(("cls", "rule", "sentence"), READERS, ids=named)
 def test_broken_readers(cls: type, rule: str, sentence: str) -> None:
-    found = findings("reader", cls, file=file, blank=blank, altered=altered)
+    found = findings("reader", cls, rule, file=file, blank=blank, altered=altered)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 

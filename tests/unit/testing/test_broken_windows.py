@@ -277,7 +277,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("kind", "cls", "rule", "sentence"), ROWS, ids=named)
 def test_broken_parts_of_one_window(kind: str, cls: type, rule: str, sentence: str) -> None:
-    found = findings(kind, cls)
+    found = findings(kind, cls, rule)
     assert any(name == rule and sentence in seen for name, seen in found), found
 
 
