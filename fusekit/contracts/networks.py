@@ -27,7 +27,7 @@ class Latent:
         affect: `(N, 2)` coarse valence, arousal on the scale -1..1, or None.
         logits: `(N, 4)` quadrant logits, or None.
         realness: `(N,)` critic score, or None.
-        quadrant: `(N,)` int64 0..3 without gradient, or None.
+        quadrant: `(N,)` int64 without gradient, 0 V+ A+, 1 V- A+, 2 V- A-, 3 V+ A-, or None.
     """
 
     z: Tensor

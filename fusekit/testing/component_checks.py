@@ -113,7 +113,9 @@ def _arguments(subject: Subject) -> Iterator[str]:
     defaults = {n: p.default for n, p in parameters(subject.cls).items() if p.default is not p.empty}
     for name, value in defaults.items():
         try:
-            convert(list(value) if isinstance(value, tuple) else value, parameters(subject.cls)[name].annotation)
+            convert(
+                list(value) if isinstance(value, tuple) else value, parameters(subject.cls)[name].annotation
+            )
         except MismatchError as error:
             yield f"{name}: its own default {value!r} does not fit its annotation: {error}"
     if subject.kind is Kind.CORPUS:

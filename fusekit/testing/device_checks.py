@@ -1,10 +1,12 @@
-"""The rule that a network computes on the device where it lies: on a pretended one, so that any machine can ask.
+"""The rule that a network computes where it lies: asked on a pretended device, so that any machine can.
 
 torch's fake tensors carry shapes, types and a device, and no numbers.
 """
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterator
 
 import torch
@@ -35,8 +37,10 @@ def _device(subject: Subject) -> Iterator[str]:
             answers = subject.ask(module, there)
         except Exception as error:  # what depends on numbers cannot be pretended: only this one is told
             if MISMATCH in str(error):
-                where = _place(error, subject)
-                yield f"on a GPU it meets a tensor that was left on the CPU{where}: make it with `device=x.device`"
+                yield (
+                    f"on a GPU it meets a tensor that was left on the CPU{_place(error, subject)}: "
+                    "make it with `device=x.device`"
+                )
             return
         behind = [name for name, x in answers.items() if x.device.type != DEVICE]
     if behind:
@@ -62,9 +66,6 @@ def _move(module: nn.Module) -> None:
 
 def _place(error: Exception, subject: Subject) -> str:
     """` (file.py:12)`, where the component stood."""
-    import sys
-    import traceback
-
     file = getattr(sys.modules.get(subject.cls.__module__), "__file__", None)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     return f" (line {lines[-1]} of {subject.cls.__module__})" if lines else ""

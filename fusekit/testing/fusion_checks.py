@@ -29,7 +29,9 @@ def _shapes(subject: Subject) -> Iterator[str]:
         yield f"names is {getattr(module, 'names', None)!r}, given were {tuple(subject.case.in_dims)}"
     for steps in (subject.steps, 1):
         answers = subject.ask(module, subject.inputs(steps=steps))
-        yield from misshapen(f"the output for {steps} steps", answers["fused"], subject.rows, steps, module.out_dim)
+        yield from misshapen(
+            f"the output for {steps} steps", answers["fused"], subject.rows, steps, module.out_dim
+        )
         for name, value in answers.items():
             if name.startswith("trace.") and tuple(value.shape[:2]) != (subject.rows, steps):
                 declared = f"(B, T, ...) with B {subject.rows}, T {steps}"

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fusekit.registry import Kind
 from fusekit.testing.findings import apart, rule, told
 from fusekit.testing.network_checks import NETWORKS, listed
 from fusekit.testing.situations import SEQUENCES

@@ -39,7 +39,6 @@ def _without(subject: Subject, gone: list[str], what: str) -> Iterator[str]:
     for i, name in enumerate(subject.case.in_dims):
         if name in gone:
             inputs["present"][..., i] = False
-            inputs[name] = torch.full_like(inputs[name], float("nan"))
     try:
         answers = subject.ask(module, inputs)
         send_back(answers)
@@ -49,7 +48,7 @@ def _without(subject: Subject, gone: list[str], what: str) -> Iterator[str]:
     odd = [n for n, v in answers.items() if not torch.isfinite(v).all()]
     odd += [n for n, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
     if odd:
-        yield f"{what}, NaN in its place: {listed(odd)}, or its gradient, is not finite"
+        yield f"{what}: {listed(odd)}, or its gradient, is not finite"
     elif not subject.drawing:
         alone = subject.ask(module, {n: v[:1] for n, v in inputs.items()})["fused"]
         if differ(answers["fused"][:1], alone):
@@ -84,7 +83,7 @@ def _gate(subject: Subject) -> Iterator[str]:
 @rule(
     "names",
     Kind.FUSION,
-    says="Modalities are told apart by the names given, whatever these are and however the features are ordered.",
+    says="Modalities are told apart by the names given, whatever these are and in whatever order they come.",
     documented="fusekit.contracts.Fusion, names",
 )
 def _names(subject: Subject) -> Iterator[str]:
@@ -109,8 +108,9 @@ def _names(subject: Subject) -> Iterator[str]:
     except Exception as error:  # a KeyError of a name written into it, say
         yield f"with modalities called {', '.join(new)}: {told(error)}"
         return
-    if after is not None and differ(before["fused"], after["fused"]):
-        yield f"with the same weights, modalities called {', '.join(new)} are fused otherwise than {', '.join(dims)}"
+    if differ(before["fused"], after["fused"]):
+        called = f"{', '.join(new)} are fused otherwise than {', '.join(dims)}"
+        yield f"with the same weights, modalities called {called}"
 
 
 def _copied(twin: nn.Module, module: nn.Module, renamed: Mapping[str, str]) -> None:
@@ -123,7 +123,7 @@ def _copied(twin: nn.Module, module: nn.Module, renamed: Mapping[str, str]) -> N
 @rule(
     "stateless",
     Kind.FUSION,
-    says="No state is returned: this version's model does not carry one, so predictions would depend on pieces.",
+    says="It has no state: the model of this version carries none, so predictions would depend on pieces.",
     documented="docs/plugins.md, Limits",
 )
 def _stateless(subject: Subject) -> Iterator[str]:

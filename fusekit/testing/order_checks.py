@@ -38,7 +38,7 @@ def _order(subject: Subject) -> Iterator[str]:
     turned = of(torch.cat([x[:, :last].flip(1), x[:, last:]], dim=1))
     whole = subject.ask(module, {**inputs, "x": x.flip(1)})["summary"].flip(1)
     if apart(before, turned) <= 1e-6 * float(before.detach().abs().max()):
-        yield "time reversed before the last step changes nothing at the last: the order of steps does not count"
+        yield "time reversed before the last step changes nothing at the last: the order does not count"
     elif apart(subject.ask(module, inputs)["summary"], whole) == 0:
         yield "time reversed gives the same answers reversed: the order of steps does not count"
 
@@ -67,14 +67,14 @@ def _attention(subject: Subject) -> Iterator[str]:
     for t in range(min(module.memory, subject.steps)):
         early = weights[:, t, : module.memory - 1 - t]
         if early.numel() and early.max() > SUM:
-            yield f"at step {t} a weight of {float(early.max()):.2g} lies on a state from before the first step"
+            yield f"at step {t} a weight of {float(early.max()):.2g} lies on what was before the first step"
             return
 
 
 @rule(
     "states",
     Kind.TEMPORAL,
-    says="init_state(batch, device, dtype) gives leaves (batch, ...) as asked; a pass leaves the one it got alone.",
+    says="init_state gives leaves (batch, ...) on the device asked for; a pass leaves the one it got alone.",
     documented="fusekit.contracts.State",
 )
 def _states(subject: Subject) -> Iterator[str]:
@@ -82,7 +82,8 @@ def _states(subject: Subject) -> Iterator[str]:
     for batch, dtype in ((3, torch.float32), (1, torch.float64)):
         for name, leaf in module.init_state(batch, torch.device("cpu"), dtype).items():
             if leaf.dim() == 0 or len(leaf) != batch:
-                yield f"init_state({batch}) gives `{name}` {tuple(leaf.shape)}: the first axis is not the batch"
+                shape = tuple(leaf.shape)
+                yield f"init_state({batch}) gives `{name}` {shape}: the first axis is not the batch"
             if leaf.is_floating_point() and leaf.dtype != dtype:
                 yield f"init_state of {dtype} gives `{name}` as {leaf.dtype}"
     try:
@@ -106,7 +107,7 @@ def _states(subject: Subject) -> Iterator[str]:
     if changed:
         yield f"it changes the state {listed(changed)} that it is handed in place"
     started = module.init_state(subject.rows)
-    given = subject.ask(module, inputs, {k: v for k, v in started.items()})
+    given = subject.ask(module, inputs, dict(started))
     bare = subject.ask(module, inputs)
     if started and apart(given["summary"], bare["summary"]) > 1e-5:
         yield "without a state it does not start from init_state"

@@ -36,13 +36,15 @@ def _reads_all(subject: Subject) -> Iterator[str]:
         last = subject.kind is Kind.HEAD or x.dim() == 2
         channels = x.shape[-1] if last else x.shape[1]
         axis = x.dim() - 1 if last else 1
-        dead = [c for c in range(min(channels, 16)) if _blind(subject, module, name, axis, c, c + 1, x, y)]
+        dead = [
+            c for c in range(min(channels, 16)) if _blind(subject, module, name, axis, slice(c, c + 1), x, y)
+        ]
         if dead:
             yield f"channel {dead[0]} of `{name}` {tuple(x.shape[1:])} changes no answer: it is never read"
         elif not last and x.shape[-1] >= TENTHS:
             size, n = -(-x.shape[-1] // TENTHS), x.shape[-1]
             for begin, what in ((0, "first"), (n - size, "last")):
-                if _blind(subject, module, name, x.dim() - 1, begin, begin + size, x, y):
+                if _blind(subject, module, name, x.dim() - 1, slice(begin, begin + size), x, y):
                     yield f"the {what} {size} of {n} along the last axis of `{name}` change no answer"
 
 
@@ -56,11 +58,11 @@ def _read(subject: Subject, module: torch.nn.Module) -> list[str]:
 
 
 def _blind(
-    subject: Subject, module: torch.nn.Module, name: str, axis: int, begin: int, end: int, x: Tensor, y: Tensor
+    subject: Subject, module: torch.nn.Module, name: str, axis: int, span: slice, x: Tensor, y: Tensor
 ) -> bool:
     """Does other content there change nothing but itself."""
     at = [slice(None)] * x.dim()
-    at[axis] = slice(begin, end)
+    at[axis] = span
     if torch.equal(x[tuple(at)], y[tuple(at)]):
         return False  # as padding is: nothing to see
     changed = x.clone()

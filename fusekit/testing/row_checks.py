@@ -76,7 +76,11 @@ def _quadrant(subject: Subject) -> Iterator[str]:
     yield from misshapen("z", latent.z, subject.rows, *subject.case.latent_shape)
     if apart(latent.z, z) > 0:
         yield "z is not the encoder's, handed on as it is"
-    for name, shape in (("affect", (subject.rows, 2)), ("logits", (subject.rows, 4)), ("realness", (subject.rows,))):
+    for name, shape in (
+        ("affect", (subject.rows, 2)),
+        ("logits", (subject.rows, 4)),
+        ("realness", (subject.rows,)),
+    ):
         if getattr(latent, name) is not None:
             yield from misshapen(name, getattr(latent, name), *shape)
     if latent.quadrant is None:
@@ -120,7 +124,9 @@ def _projector(subject: Subject) -> Iterator[str]:
             continue
         inputs = other.inputs()
         features = other.ask(module, inputs)["features"]
-        yield from misshapen(f"conditioning {conditioning}: the output", features, subject.rows, module.out_dim)
+        yield from misshapen(
+            f"conditioning {conditioning}: the output", features, subject.rows, module.out_dim
+        )
         if conditioning != "none":
             turned = other.ask(module, {**inputs, "quadrant": (inputs["quadrant"] + 1) % 4})["features"]
             if apart(features, turned) == 0:

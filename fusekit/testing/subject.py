@@ -36,7 +36,7 @@ class Subject:
         registry: where a reader's detector is found.
         rows, steps: size of the batches that it is shown.
         training: `ready` gives it in training mode.
-        drawing: it draws while training, beyond torch's own dropout: calls of other shapes cannot be compared.
+        drawing: it draws while training, torch's own dropout apart: calls of other shapes cannot be compared.
     """
 
     case: Case
@@ -93,7 +93,7 @@ class Subject:
 
     def ready(self, seed: int = 0) -> Any:
         """A new one in eval mode, or in training mode without what may differ there: torch's dropout, which
-        draws, and batch norm and whatever else counts running statistics along, which mixes rows on purpose."""
+        draws, and batch norm and what else counts running statistics along, which mixes rows on purpose."""
         module = self.make(seed)
         if not self.training:
             return module.eval()

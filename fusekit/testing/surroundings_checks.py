@@ -1,4 +1,4 @@
-"""Rules on what a component does beside its work: to torch's settings, to generators, to files, on the screen."""
+"""Rules on what a component does beside its work: to settings, to generators, to files, on the screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 from fusekit.registry import Kind
 from fusekit.testing.corpus_checks import cache
-from fusekit.testing.findings import rule
+from fusekit.testing.findings import rule, told
 from fusekit.testing.network_checks import NETWORKS, listed
 from fusekit.testing.subject import Subject
 
@@ -37,7 +37,10 @@ def _surroundings(subject: Subject) -> Iterator[str]:
             _seed(seed)
             start = _generators()
             with contextlib.redirect_stdout(printed):
-                seen += list(_used(subject))
+                try:
+                    seen += list(_used(subject))
+                except Exception as error:  # what it has changed by then is told too
+                    seen.append(told(error))
             rounds.append((start, _generators()))
         changed = [what for what, value in _settings().items() if value != before[what]]
     finally:

@@ -111,7 +111,7 @@ def _leaves(subject: Subject) -> Iterator[str]:
 @rule(
     "extremes",
     Kind.LOSS,
-    says="Predictions far outside -1..1, all but constant, in bf16 or float64 have a finite value and gradient.",
+    says="Predictions far outside -1..1, all but constant, bf16 or float64: value and gradient stay finite.",
     documented="fusekit.contracts.Loss",
 )
 def _extremes(subject: Subject) -> Iterator[str]:

@@ -27,7 +27,9 @@ def _shapes(subject: Subject) -> Iterator[str]:
     module = subject.ready()
     for steps in (subject.steps, 1):
         answers = subject.ask(module, subject.inputs(steps=steps))
-        yield from misshapen(f"the output for {steps} steps", answers["summary"], subject.rows, steps, module.out_dim)
+        yield from misshapen(
+            f"the output for {steps} steps", answers["summary"], subject.rows, steps, module.out_dim
+        )
         attention = answers.get("trace.attention")
         if (attention is not None) != (module.memory > 0):
             has = "an" if attention is not None else "no"
@@ -164,7 +166,9 @@ def _head(subject: Subject) -> Iterator[str]:
     module = subject.ready()
     for steps in (subject.steps, 1):
         found = module(subject.inputs(steps=steps)["x"])
-        yield from misshapen(f"the output for {steps} steps", found, subject.rows, steps, subject.case.out_dim)
+        yield from misshapen(
+            f"the output for {steps} steps", found, subject.rows, steps, subject.case.out_dim
+        )
     x, other = subject.inputs()["x"], subject.inputs(seed=1)["x"]
     before = module(x)
     after = module(torch.cat([x[:, :2], other[:, 2:3], x[:, 3:]], dim=1))

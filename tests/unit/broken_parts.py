@@ -35,3 +35,7 @@ def unproven(tried: Iterable[tuple[str, str]], *kinds: str, whole: bool = False)
         if (whole or {kind.value for kind in rule.kinds} <= set(kinds))
         and not {(kind.value, rule.name) for kind in rule.kinds} & seen
     ]
+
+
+MEMORY = {"history", "keeps-nothing", "opens", "device", "surroundings", "arguments"}
+"""Rules of every network that test_broken_memory proves."""

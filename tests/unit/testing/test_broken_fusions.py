@@ -7,39 +7,12 @@ from typing import Any
 import pytest
 import torch
 from broken_parts import findings, named, unproven
-from torch import Tensor, nn
+from sound_parts import Mean
+from torch import Tensor
 
 from fusekit.contracts import (
-    Fusion,
     State,
 )
-
-
-class Mean(Fusion):
-    """`{m: (B, T, D_m)}` -> `(B, T, 6)`: mean of what is present; keeps every rule."""
-
-    def __init__(self, in_dims: dict[str, int]) -> None:
-        super().__init__()
-        self.names, self.out_dim = tuple(in_dims), 6
-        self.layers = nn.ModuleDict({m: nn.Linear(d, 6, bias=False) for m, d in in_dims.items()})
-        self.empty = nn.Parameter(torch.zeros(6))
-
-    def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
-        seen = torch.stack(
-            [self.seen(m, feats[m], present[..., i, None]) for i, m in enumerate(self.names)], -2
-        )
-        share = self.share(present)
-        fused = (share[..., None] * seen).sum(-2)
-        return self.fill(fused, present), {}, {"gate": share}
-
-    def seen(self, name: str, x: Tensor, there: Tensor) -> Tensor:
-        return self.layers[name](x.masked_fill(~there, 0.0))
-
-    def share(self, present: Tensor) -> Tensor:
-        return present / present.sum(-1, keepdim=True).clamp(min=1)
-
-    def fill(self, fused: Tensor, present: Tensor) -> Tensor:
-        return torch.where(present.any(-1, keepdim=True), fused, self.empty)
 
 
 class Multiplies(Mean):
@@ -122,7 +95,72 @@ class Crowd(Mean):
         return super().share(present) * present.float().mean((0, 1))
 
 
+class AllOrNothing(Mean):
+    """0 / 0 where nothing is present in the whole batch."""
+
+    def share(self, present: Tensor) -> Tensor:
+        return super().share(present) * (present.sum() / present.sum())
+
+
+class Loud(Mean):
+    """A gate that adds up to the number of modalities."""
+
+    def forward(self, *args: Any, **named: Any) -> Any:
+        fused, state, trace = super().forward(*args, **named)
+        return fused, state, {"gate": trace["gate"] * len(self.names)}
+
+
+class Ghost(Mean):
+    """Shows a share for who is absent."""
+
+    def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
+        fused, state, _ = super().forward(feats, present, valid, state)
+        return fused, state, {"gate": torch.full(present.shape, 1 / present.shape[-1])}
+
+
+class ByHand(Mean):
+    """Knows one modality by its name."""
+
+    def seen(self, name: str, x: Tensor, there: Tensor) -> Tensor:
+        return super().seen(name, x, there) * (2.0 if name == "voice" else 1.0)
+
+
+class InOrder(Mean):
+    """Takes the features as they come."""
+
+    def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
+        feats = dict(zip(self.names, (x[..., :3] for x in feats.values()), strict=True))
+        return super().forward(feats, present, valid, state)
+
+    def __init__(self, in_dims: dict[str, int]) -> None:
+        super().__init__(dict.fromkeys(in_dims, 3))
+
+
+class DropsInPlace(Mean):
+    """Drops modalities while it trains, in the mask that others read too."""
+
+    def forward(self, feats: Any, present: Tensor, valid: Any = None, state: Any = None) -> Any:
+        if self.training:
+            present[1::2, :, 0] = False
+        return super().forward(feats, present, valid, state)
+
+
+class Quiet(Mean):
+    """Multiplies while it trains, and is careful else."""
+
+    def seen(self, name: str, x: Tensor, there: Tensor) -> Tensor:
+        return self.layers[name](x) * there if self.training else super().seen(name, x, there)
+
+
 FUSIONS = [
+    (AllOrNothing, "all-absent", "a batch with nothing present: `trace.gate`"),
+    (Loud, "gate", "it holds 0 to 3"),
+    (Ghost, "gate", "a modality that is absent has a share of up to 0.333"),
+    (ByHand, "names", "modalities called m0, m1, m2 are fused otherwise than face, voice, ecg"),
+    (InOrder, "names", "are fused otherwise"),
+    (RunningMean, "stateless", "it has the state `sum`, which the model does not hand on"),
+    (DropsInPlace, "repeats", "in training mode: it changes its input `present` in place"),
+    (Quiet, "absent", "in training mode: NaN in absent content changes `fused`"),
     (Crowd, "rows", "other content in row 1 changes `fused` in rows 0, 2 and 3"),
     (Multiplies, "absent", "NaN in absent content changes `fused`"),
     (Trusts, "absent", "the gradient reaches absent content of 'face'"),

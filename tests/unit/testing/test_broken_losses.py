@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from broken_parts import findings, named, unproven
+from sound_parts import Squared
 from torch import Tensor
 
 from fusekit.contracts import (
@@ -17,15 +18,6 @@ from fusekit.testing import CHECKS, Case, ConformanceError
 
 # A variance over n - 1 of one sample: torch warns of it.
 pytestmark = pytest.mark.filterwarnings("ignore:var:UserWarning")
-
-
-class Squared(Loss):
-    """Mean squared error of what is known; keeps every rule."""
-
-    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
-        difference = (prediction - target).masked_fill(~known, 0.0)
-        w = 1.0 if weight is None else weight.masked_fill(~known, 0.0)
-        return (w * difference**2).sum() / known.sum().clamp(min=1)
 
 
 class RivalCCC(Loss):
@@ -120,7 +112,81 @@ class Detached(Squared):
         return super().forward(prediction.detach() + 0 * prediction.nan_to_num(), target, known, weight)
 
 
+class TwoDims(Squared):
+    """Valence and arousal, and no more."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        return super().forward(prediction[:, :2], target[:, :2], known[:, :2], None)
+
+
+class ByName(Squared):
+    """Takes columns 0 and 1, of which there may be none."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        return super().forward(prediction, target, known, weight) + 0 * prediction[0, 1]
+
+
+class FiveOnly(Squared):
+    """For five dimensions alone, and says so."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        if prediction.shape[1] != 5:
+            raise ValueError("this loss takes five dimensions")
+        return super().forward(prediction, target, known, weight)
+
+
+class Summed(Squared):
+    """A sum: a larger batch weighs more."""
+
+    correlates: ClassVar[bool] = True
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        return super().forward(prediction, target, known, weight) * known.sum()
+
+
+class Floored(Squared):
+    """Nobody has no weight."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        weight = None if weight is None else weight.clamp(min=0.2)
+        return super().forward(prediction, target, known, weight)
+
+
+class Scaled(Squared):
+    """Over the largest error it has met."""
+
+    largest = 0.0
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        worst = float((prediction - target).masked_fill(~known, 0).detach().abs().max())
+        self.largest = max(self.largest, worst)
+        return super().forward(prediction, target, known, weight) / max(self.largest, 1.0)
+
+
+class FillsMask(Squared):
+    """Works in the mask."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        cost = super().forward(prediction, target, known, weight)
+        known[0] = False
+        return cost
+
+
+class Fisher(Squared):
+    """The hyperbolic arc tangent, which ends at 1."""
+
+    def forward(self, prediction: Tensor, target: Tensor, known: Tensor, weight: Any = None) -> Tensor:
+        return super().forward(prediction.atanh(), target.atanh(), known, weight)
+
+
 LOSSES = [
+    (TwoDims, "dimensions", "5 dimensions: the prediction of dimension 2 changes nothing in it"),
+    (ByName, "dimensions", "1 dimensions: it raised IndexError"),
+    (Summed, "weights", "a larger batch weighs more"),
+    (Floored, "weights", "samples of weight 0 have a gradient"),
+    (Scaled, "leaves-alone", "after other batches the same one costs"),
+    (FillsMask, "leaves-alone", "it changes the mask in place"),
+    (Fisher, "extremes", "predictions of up to 30: value nan"),
     (RivalCCC, "perfect", "a perfect prediction costs 0.5 at n = 2, 0.2 at n = 5, 0.02 at n = 50"),
     (RivalCCC, "unknown", "NaN in place of unknown entries changes the value"),
     (RivalCCC, "degenerate", "a single sample: the value is nan"),
@@ -147,6 +213,12 @@ def test_broken_losses(cls: type, rule: str, sentence: str) -> None:
 
 def test_a_sound_loss_passes() -> None:
     assert findings("loss", Squared) == []
+
+
+def test_a_loss_of_five_dimensions_says_so_in_its_case() -> None:
+    assert findings("loss", FiveOnly, out_dim=5) == []
+    assert findings("loss", FiveOnly, dims=tuple("abcde")) == []
+    assert "`out_dim` or `dims` says how many" in findings("loss", FiveOnly, "dimensions")[0][1]
 
 
 def test_one_error_lists_every_finding() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
-from broken_parts import findings, named, unproven
+from broken_parts import MEMORY, findings, named, unproven
+from sound_parts import Sound
 from torch import Tensor, nn
 
 from fusekit.contracts import (
@@ -15,38 +15,6 @@ from fusekit.contracts import (
     Temporal,
 )
 from fusekit.testing.kit import FIRST
-
-
-class Sound(Temporal):
-    """`(B, T, D)` -> `(B, T, 6)`: a GRU over time that keeps every rule."""
-
-    def __init__(self, in_dim: int) -> None:
-        super().__init__()
-        self.out_dim = 6
-        self.cell = nn.GRUCell(in_dim, 6)
-
-    def init_state(self, batch: int, device: Any = None, dtype: Any = None) -> State:
-        return {"h": torch.zeros(batch, 6, device=device, dtype=dtype)}
-
-    def forward(
-        self,
-        x: Tensor,
-        valid: Tensor,
-        context: Mapping[str, Tensor] | None = None,
-        state: State | None = None,
-    ) -> Any:
-        h, outputs = (state or self.init_state(len(x), x.device, x.dtype))["h"], []
-        x = self.blank(x, valid)
-        for t in range(x.shape[1]):
-            h = self.keep(valid[:, t, None], self.cell(x[:, t], h), h)
-            outputs.append(h)
-        return torch.stack(outputs, 1), {"h": h}, {}
-
-    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
-        return x.masked_fill(~valid[..., None], 0.0)
-
-    def keep(self, valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(valid, new, old)
 
 
 class BatchAxis(Temporal):
@@ -204,7 +172,7 @@ class Float32(Sound):
 
     def blank(self, x: Tensor, valid: Tensor) -> Tensor:
         x, filled = super().blank(x, valid), torch.zeros_like(x)
-        filled[valid] = nn.functional.linear(x, torch.eye(x.shape[2], dtype=x.dtype))[valid]
+        filled[valid] = nn.functional.linear(x, torch.eye(x.shape[2]).to(x))[valid]
         return filled
 
 
@@ -237,7 +205,108 @@ class Shortest(Sound):
         return summary / valid.sum(1).min(), state, trace
 
 
+class OneStep(Sound):
+    """Looks at each step alone."""
+
+    def keep(self, valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(valid, new, old) * 0
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        x = self.blank(x, valid)
+        return self.cell(x.flatten(0, 1)).unflatten(0, x.shape[:2]), {}, {}
+
+
+class Bag(Temporal):
+    """The mean of the steps so far, in any order."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__()
+        self.out_dim, self.layer = 6, nn.Linear(in_dim, 6)
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        y = self.layer(x.masked_fill(~valid[..., None], 0)).double()
+        return y.cumsum(1).div(valid.cumsum(1).clamp(min=1)[..., None]).float(), {}, {}
+
+
+class Attends(Sound):
+    """Looks at its last three steps; the oldest come last."""
+
+    memory = 3
+    backwards, scale = True, 1.0
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        summary, state, _ = super().forward(x, valid, context, state)
+        steps = torch.arange(x.shape[1], device=x.device)[:, None]
+        there = torch.arange(2, -1, -1, device=x.device)[None] <= steps
+        weights = there / there.sum(1, keepdim=True) * self.scale
+        weights = weights.flip(1) if self.backwards else weights
+        return summary, state, {"attention": weights.expand(len(x), -1, -1)}
+
+
+class Heavy(Attends):
+    """Weights that add up to 2."""
+
+    backwards, scale = False, 2.0
+
+
+class Fixed(Sound):
+    """A state for a batch of eight, on the CPU."""
+
+    def init_state(self, batch: int, device: Any = None, dtype: Any = None) -> State:
+        return {"h": torch.zeros(max(batch, 8), 6)}
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        state = state or {"h": self.init_state(len(x))["h"][: len(x)]}
+        return super().forward(x, valid, context, state)
+
+
+class Overwrites(Sound):
+    """Writes the new state over the one it was handed."""
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        summary, after, trace = super().forward(x, valid, context, state)
+        if state is not None and not state["h"].requires_grad:
+            state["h"].copy_(after["h"])
+        return summary, after, trace
+
+
+class Sixty(Sound):
+    """Knows sixty-four positions."""
+
+    def __init__(self, in_dim: int) -> None:
+        super().__init__(in_dim)
+        self.places = nn.Parameter(torch.randn(64, in_dim))
+
+    def blank(self, x: Tensor, valid: Tensor) -> Tensor:
+        return super().blank(x + self.places[: x.shape[1]], valid)
+
+
+class Chunks(Sound):
+    """Starts anew every thirty-two steps."""
+
+    def keep(self, valid: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        return super().keep(valid, new, old)
+
+    def forward(self, x: Tensor, valid: Tensor, context: Any = None, state: Any = None) -> Any:
+        if x.shape[1] <= 32:
+            return super().forward(x, valid, context, state)
+        first, _, _ = super().forward(x[:, :32], valid[:, :32], context, state)
+        rest, state, _ = self.forward(x[:, 32:], valid[:, 32:], context)
+        return torch.cat([first, rest], 1), state, {}
+
+
 TEMPORALS = [
+    (OneStep, "order-of-time", "changes nothing at the last: it has no memory"),
+    (Bag, "order-of-time", "time reversed before the last step changes nothing at the last"),
+    (Attends, "attention", "at step 0 a weight of 1 lies on what was before the first step"),
+    (Heavy, "attention", "weights are"),
+    (Fixed, "states", "init_state(3) gives `h` (8, 6): the first axis is not the batch"),
+    (Fixed, "states", "init_state of torch.float64 gives `h` as torch.float32"),
+    (Fixed, "states", "init_state leaves `h` on the CPU"),
+    (Overwrites, "states", "it changes the state `h` that it is handed in place"),
+    (Sixty, "shapes", "with 12 rows of 70 steps: it raised RuntimeError"),
+    (Sixty, "padding", "two steps of padding in front change the summary of valid steps"),
+    (Chunks, "streams", "with 12 rows of 40 steps: step by step"),
     (Shortest, "rows", "other content in row 1 changes `summary` in rows 0, 2 and 3"),
     (BatchAxis, "rows", "its recurrence runs over the batch axis, not over time"),
     (BothWays, "causal", "declared causal, but other content from step 1 on changes steps before it"),
@@ -282,4 +351,4 @@ def test_what_a_case_declares_is_checked() -> None:
 def test_every_rule_of_temporal_heads_and_networks_has_rejected_a_part() -> None:
     tried = [("temporal", rule) for _, rule, _ in TEMPORALS] + [("temporal", "exports")]
     # What binds every kind, and torch.compile: in test_broken_windows.
-    assert set(unproven(tried, "temporal", whole=True)) == {*FIRST, "compiles"}
+    assert set(unproven(tried, "temporal", whole=True)) == {*FIRST, *MEMORY, "compiles"}

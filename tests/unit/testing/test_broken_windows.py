@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 import torch
 from broken_parts import findings, named, unproven
+from sound_parts import Critic, Layer, Plain
 from torch import Tensor, nn
 
 from fusekit.contracts import (
-    DenoisingEncoder,
     Encoder,
     Latent,
-    Projector,
     QuadrantHead,
 )
 from fusekit.registry import Kind
 from fusekit.testing.kit import FIRST
-
-
-class Plain(DenoisingEncoder):
-    """`(N, 3, 16, 16)` -> `(N, 4)` and back; keeps every rule."""
-
-    def __init__(self, raw_shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.raw, self.out_shape = raw_shape, (4,)
-        self.down, self.up = nn.Linear(768, 4), nn.Linear(4, 768)
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.down(x.flatten(1))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return self.up(z).tanh().unflatten(1, self.raw)
 
 
 class BatchStatistics(Plain):
@@ -98,31 +80,6 @@ class Refuses(Plain):
         raise KeyError("width")
 
 
-class Critic(QuadrantHead):
-    """Quadrant by sign; keeps every rule."""
-
-    reads: ClassVar[str] = "reconstruction"
-    critic: ClassVar[bool] = True
-
-    def __init__(
-        self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel"
-    ) -> None:
-        super().__init__()
-        self.conditioning, self.out = conditioning, nn.Linear(768, 3)
-
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.out(x.flatten(1))
-        return y[:, 0], y[:, 1:]
-
-    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
-        assert x is not None
-        score, affect = self.judge(x)
-        return Latent(z=z, affect=affect, realness=score, quadrant=self.quadrant(affect))
-
-    def quadrant(self, affect: Tensor) -> Tensor | None:
-        return (affect.detach() < 0).long() @ torch.tensor([1, 2])
-
-
 class FloatQuadrant(Critic):
     """Real numbers, with a gradient."""
 
@@ -156,19 +113,6 @@ class Silent(Critic):
 
     def quadrant(self, affect: Tensor) -> None:
         return None
-
-
-class Layer(Projector):
-    """`(N, 8, 4, 4)` and its quadrant -> `(N, 5)`; keeps every rule."""
-
-    def __init__(self, latent_shape: tuple[int, ...], conditioning: str) -> None:
-        super().__init__()
-        self.out_dim, self.uses = 5, conditioning != "none"
-        self.out = nn.Linear(128 + self.uses, 5)
-
-    def forward(self, latent: Latent) -> Tensor:
-        z = latent.z.flatten(1)
-        return self.out(torch.cat([z, latent.quadrant[:, None].to(z)], 1) if self.uses else z)  # type: ignore[index]
 
 
 class Unconditioned(Layer):
@@ -249,7 +193,87 @@ class Otherwise(nn.Module):
         return self.layer(x) * (2.0 if torch.compiler.is_compiling() else 1.0)
 
 
+class OneChannel(Plain):
+    """Reads the first channel alone."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x[:, :1].expand_as(x))
+
+
+class Clipped(Plain):
+    """Leaves out the last columns."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(nn.functional.pad(x[..., :-2], (0, 2)))
+
+
+class Unlikely(QuadrantHead):
+    """The least likely quadrant."""
+
+    def __init__(
+        self, raw_shape: tuple[int, ...], latent_shape: tuple[int, ...], *, conditioning: str = "channel"
+    ) -> None:
+        super().__init__()
+        self.conditioning, self.out = conditioning, nn.Linear(128, 4)
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        logits = self.out(z.flatten(1))
+        return Latent(z=z, logits=logits, quadrant=logits.argmin(1))
+
+
+class Softmax(Unlikely):
+    """Probabilities where logits are wanted."""
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        p = self.out(z.flatten(1)).softmax(1)
+        return Latent(z=z, logits=p, quadrant=p.argmax(1))
+
+
+class Detaches(Unlikely):
+    """Hands on a latent without its gradient."""
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        logits = self.out(z.flatten(1))
+        return Latent(z=z.detach(), logits=logits, quadrant=logits.argmax(1))
+
+
+class TwoTongues(Critic):
+    """Judges otherwise than it says."""
+
+    def forward(self, x: Tensor | None, z: Tensor) -> Latent:
+        latent = super().forward(x, z)
+        assert latent.affect is not None
+        return Latent(z=z, affect=2 * latent.affect, realness=latent.realness, quadrant=latent.quadrant)
+
+
+class Thirds(Layer):
+    """Takes the last two quadrants for one."""
+
+    def forward(self, latent: Latent) -> Tensor:
+        q = latent.quadrant
+        return super().forward(Latent(z=latent.z, quadrant=None if q is None else q.clamp(max=2)))
+
+
+class TwoWide(nn.Module):
+    """A head of two dimensions, whatever is wanted."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(in_dim, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
 ROWS = [
+    ("encoder", OneChannel, "reads-all", "channel 1 of `x` (3, 16, 16) changes no answer"),
+    ("encoder", Clipped, "reads-all", "the last 2 of 16 along the last axis of `x` change no answer"),
+    ("quadrant", Unlikely, "agrees", "the quadrant is not that of the logits"),
+    ("quadrant", Softmax, "agrees", "its logits are probabilities"),
+    ("quadrant", Detaches, "agrees", "z comes back detached"),
+    ("quadrant", TwoTongues, "agrees", "`judge` gives another affect"),
+    ("projector", Thirds, "quadrants", "quadrants 2 and 3 give the same features"),
+    ("head", TwoWide, "widths", "the output for 1 dimensions is (4, 5, 2), declared is (4, 5, 1)"),
     ("encoder", BatchStatistics, "rows", "other content in row 1 changes `latent` in rows 0, 2 and 3"),
     ("encoder", Squeezes, "rows", "row 0 as a batch of its own"),
     ("encoder", Unbounded, "shapes", "the reconstruction leaves -1..1"),
