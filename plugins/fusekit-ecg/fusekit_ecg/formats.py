@@ -5,11 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fusekit.errors import DataError
 from fusekit_ecg.recording import Recording, choose
+
+_SAMPLE_BYTES = {"8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5}
 
 
 def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Recording:
@@ -41,6 +44,8 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
         raise DataError(
             f"{path}: cannot be read as a WFDB record ({fault or type(fault).__name__})."
         ) from fault
+    if not several:
+        _check_size(path, header.parent, record)
     names = [name or f"signal {i}" for i, name in enumerate(record.sig_name or [], 1)]
     for name, said, found in zip(names, stated or [], seen, strict=False):
         if said is not None and (int(said) - int(found)) % 65536:
@@ -52,6 +57,22 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
     rate = _one_rate(path, [(names[i], float(record.fs * record.samps_per_frame[i])) for i in chosen])
     signal = np.stack([np.asarray(signals[i], np.float64) for i in chosen], axis=1)
     return Recording(signal, rate, tuple(names[i] for i in chosen))
+
+
+def _check_size(path: Path, folder: Path, record: Any) -> None:
+    """Refuse a record whose files hold more than its header says: wfdb reads what it says, and no more."""
+    for name in dict.fromkeys(record.file_name):
+        own = [i for i, other in enumerate(record.file_name) if other == name]
+        size = _SAMPLE_BYTES.get(record.fmt[own[0]])
+        if size is None or not record.sig_len:
+            continue
+        a_second = size * record.fs * sum(record.samps_per_frame[i] for i in own)
+        there = ((folder / name).stat().st_size - (record.byte_offset[own[0]] or 0)) / a_second
+        if there > record.sig_len / record.fs + 1:
+            raise DataError(
+                f"{path}: {name} holds {there:.1f} s, the header says {record.sig_len / record.fs:.1f} s. "
+                "They belong to two recordings, or the header is damaged. Copy both again."
+            )
 
 
 def wfdb_files(path: Path) -> list[Path]:
@@ -106,6 +127,11 @@ def read_edf(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Reco
     if there < stated:
         raise DataError(
             f"{path}: it ends after {there} of the {stated} records that its header says. Copy it again."
+        )
+    if there > stated > 0:
+        raise DataError(
+            f"{path}: it holds {there} records, its header says {stated}: the header is damaged, or files "
+            "were joined. Export it again."
         )
     if not continuous:
         raise DataError(f"{path}: an EDF+D file with gaps in it. Export it as continuous EDF+C or as CSV.")

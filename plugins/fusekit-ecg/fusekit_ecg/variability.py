@@ -12,7 +12,7 @@ from fusekit.errors import DataError, RecipeError
 from fusekit_ecg.beats import Beats, find_beats
 from fusekit_ecg.intervals import NAMES, features, normal, standardised
 from fusekit_ecg.quality import trusted, usable
-from fusekit_ecg.recording import filled, read_recording, recording_files
+from fusekit_ecg.recording import filled, read_source, recording_files
 from fusekit_ecg.wave import EARLY, SUFFIXES, chosen_leads
 
 COVERED = 0.6
@@ -81,8 +81,8 @@ class HeartRateVariability(Reader):
 
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`beats`, `known (n,)` seconds of each beat and of its being known; `start_s`, `duration_s (1,)`."""
-        found = read_recording(source.path, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
-        start_s = found.start_s if source.start_s is None else source.start_s
+        found = read_source(source, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
+        start_s = found.start_s
         signal, _ = filled(found.signal)
         beats = find_beats(signal, found.rate, start_s)
         good = np.asarray(usable(found.signal, found.rate, beats, start_s).any(axis=1))

@@ -11,7 +11,7 @@ from fusekit.contracts import Reader, Source, Stream
 from fusekit.errors import RecipeError
 from fusekit_ecg.beats import find_beats
 from fusekit_ecg.quality import usable
-from fusekit_ecg.recording import filled, read_recording, recording_files
+from fusekit_ecg.recording import filled, read_source, recording_files
 from fusekit_ecg.signals import reach_s, resample, without_baseline
 
 SUFFIXES = (".csv", ".hea", ".dat", ".edf", ".bdf")
@@ -102,8 +102,8 @@ class ECG(Reader):
         """`wave (n, leads)` float32 at `rate`; `usable (seconds, leads)` bool, row k of `start_s + k + 1`;
         `start_s`, `reach_s`, `duration_s`, all `(1,)`; for reference `file` also `height (leads,)`.
         """
-        found = read_recording(source.path, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
-        start_s = found.start_s if source.start_s is None else source.start_s
+        found = read_source(source, leads=self.leads, columns=self.columns, rate_hz=self.rate_hz)
+        start_s = found.start_s
         signal, _ = filled(found.signal)
         wave = resample(signal, found.rate, self.rate)
         later_s = 0.0 if found.rate == self.rate else reach_s(found.rate, self.rate)

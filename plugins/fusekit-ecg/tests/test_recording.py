@@ -96,6 +96,53 @@ def test_files_that_are_no_ecg(tmp_path: Path) -> None:
         read_recording(_text(tmp_path, "1", "alone.dat"))
 
 
+def test_a_rate_that_other_times_contradict_is_refused(tmp_path: Path) -> None:
+    for name, step in (("time", 0.002), ("Time (ms)", 2), ("timestamp_us", 2000), ("t", 2.1)):
+        rows = "".join(f"{k * step:.6f},{k % 7}\n" for k in range(300))
+        path = _text(tmp_path, f"{name},ecg\n{rows}")
+        assert read_recording(path, rate_hz=500).rate == 500
+        with pytest.raises(DataError, match=r"fits 250 samples per second in no unit. Correct `rate_hz`"):
+            read_recording(path, rate_hz=250)
+    counted = _text(tmp_path, "t,ecg\n" + "".join(f"{k},{k % 7}\n" for k in range(300)))
+    assert read_recording(counted, rate_hz=250).rate == 250
+
+
+def test_gaps_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
+    path = _text(tmp_path, "time_s,ecg\n0,1\n0.00001,2\n0.00002,2\n80000,3\n")
+    with pytest.raises(DataError, match="4 samples lie over 80000 s, so nearly all are gaps"):
+        read_recording(path)
+
+
+def test_more_samples_than_a_header_says_are_refused(tmp_path: Path) -> None:
+    import edfio
+    import wfdb
+
+    wave, _ = heart(20, 250)
+    for fmt in ("16", "212", "80"):
+        wfdb.wrsamp(
+            "rec", fs=250, units=["mV"], sig_name=["II"], p_signal=wave[:, None], fmt=[fmt],
+            write_dir=str(tmp_path),
+        )  # fmt: skip
+        header = tmp_path / "rec.hea"
+        first, signal, *_ = header.read_text().split("\n")
+        bare = " ".join(signal.split()[:5])  # without its checksum
+        header.write_text(f"{first}\n{bare}\n")
+        assert len(read_recording(header).signal) == 5000
+        header.write_text(f"{first.replace('5000', '2500')}\n{bare}\n")
+        with pytest.raises(DataError, match=r"rec\.dat holds 20\.0 s, the header says 10\.0 s"):
+            read_recording(header)
+        header.write_text(f"{first.replace('5000', '9000')}\n{bare}\n")
+        with pytest.raises(DataError, match=r"rec\.hea: cannot be read as a WFDB record"):
+            read_recording(header)
+    edfio.Edf([edfio.EdfSignal(wave, 250, label="ECG")]).write(tmp_path / "whole.edf")
+    content = (tmp_path / "whole.edf").read_bytes()
+    path = tmp_path / "more.edf"
+    for data in (content + content[-5000:], content[:236] + b"10      " + content[244:]):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"it holds \d+ records, its header says \d+"):
+            read_recording(path)
+
+
 def test_rounded_times_leave_the_samples_alone(tmp_path: Path) -> None:
     wave, _ = heart(20, 360)
     rows = "\n".join(f"{i / 360:.3f},{v:.6f}" for i, v in enumerate(wave))

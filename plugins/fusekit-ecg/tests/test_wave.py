@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fusekit.contracts import Source
+from fusekit.contracts import Reader, Source
 from fusekit.errors import DataError, RecipeError
 from fusekit_ecg.cases import heart, write_csv
+from fusekit_ecg.variability import HeartRateVariability
 from fusekit_ecg.wave import ECG
 
 STEPS = np.arange(0, 119.9, 0.32)
@@ -209,3 +210,36 @@ def test_amplitudes_can_be_compared_within_a_file(tmp_path: Path) -> None:
     assert small == pytest.approx(0.5 * tall, rel=0.15)
     same = per_window.windows(per_window.prepare(source), times)[:, 0].max(axis=1)
     assert same[0] == pytest.approx(same[1], rel=0.15)
+
+
+@pytest.mark.parametrize("reader", [ECG(rate=64, window_s=4), HeartRateVariability()])
+@pytest.mark.parametrize("start_s", [3.0, -0.5])
+def test_the_manifests_start_moves_all_windows(tmp_path: Path, reader: Reader, start_s: float) -> None:
+    path = tmp_path / "rec.csv"
+    write_csv(path, heart(30, 128)[0])
+    here, moved = reader.prepare(Source(path)), reader.prepare(Source(path, start_s=start_s))
+    times = np.arange(1, 29) + 0.3
+    np.testing.assert_allclose(reader.windows(here, times), reader.windows(moved, times + start_s), atol=1e-5)
+    np.testing.assert_array_equal(reader.present(here, times), reader.present(moved, times + start_s))
+    assert reader.present(here, times).any()
+    assert moved["duration_s"][0] == pytest.approx(here["duration_s"][0] + start_s)
+
+
+def test_the_manifests_step_is_that_of_samples_without_times(tmp_path: Path) -> None:
+    bare, timed = tmp_path / "bare.csv", tmp_path / "timed.csv"
+    wave = heart(20, 250)[0]
+    bare.write_text("ecg\n" + "\n".join(f"{v:.5f}" for v in wave.tolist()) + "\n", encoding="utf-8")
+    write_csv(timed, wave, 250)
+    for reader in (ECG(), HeartRateVariability()):
+        stream = reader.prepare(Source(bare, start_s=2.0, step_s=1 / 250))
+        assert stream["duration_s"][0] == pytest.approx(22)
+        with pytest.raises(
+            DataError, match=r"timed\.csv: it tells the times .* leave <modality>_step_s empty"
+        ):
+            reader.prepare(Source(timed, step_s=1 / 250))
+        with pytest.raises(DataError, match="none of its samples lies in the clip's first day"):
+            reader.prepare(Source(timed, start_s=-20.0))
+        with pytest.raises(DataError, match="an ECG has no boxes"):
+            reader.prepare(Source(timed, boxes=bare))
+    stated = ECG(rate_hz=125).prepare(Source(bare, step_s=1 / 250))
+    assert stated["duration_s"][0] == pytest.approx(20)
