@@ -11,8 +11,8 @@ A folder of numbered pictures is a video too, without sound or a clock of its ow
 its pictures are (`step_s`).
 """
 
-from fusekit.media.audio import read_audio
-from fusekit.media.probe import MediaInfo, probe
+from fusekit.media.audio import audio_blocks, read_audio
+from fusekit.media.probe import MediaInfo, Track, probe
 from fusekit.media.video import Picture, read_video
 
-__all__ = ["MediaInfo", "Picture", "probe", "read_audio", "read_video"]
+__all__ = ["MediaInfo", "Picture", "Track", "audio_blocks", "probe", "read_audio", "read_video"]

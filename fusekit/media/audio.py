@@ -1,18 +1,35 @@
-"""Sound of a file or of a video's track: mono, resampled, on the file's clock."""
+"""Sound of a file or of a video's track: mono, resampled, on the file's clock, in blocks of bounded size."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
 import soxr
+from av.audio.frame import AudioFrame
 
 from fusekit.errors import DataError
-from fusekit.media.container import REALIGN_S, audio_track, checked, opened, origin
+from fusekit.media.claims import header_s
+from fusekit.media.container import (
+    REALIGN_S,
+    announced_s,
+    audio_track,
+    check_length,
+    checked,
+    frames,
+    hole,
+    opened,
+    origin,
+)
 
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff"})
+BLOCK = 1 << 16
+"""Samples of a block, about; memory does not grow with the length of a file."""
+HOLE_S = 600.0
+"""A stretch without sound, inside a track or before it, is silence up to this long."""
+RATES_HZ = (1000, 768_000)
+"""Rates beyond these are damage: nobody records sound so."""
 
 
 def read_audio(path: Path | str, rate_hz: int = 22050, start_s: float = 0.0) -> np.ndarray:
@@ -29,52 +46,131 @@ def read_audio(path: Path | str, rate_hz: int = 22050, start_s: float = 0.0) -> 
         DataError: missing, empty, damaged file, no sound track, no sample in it, or samples that are not
             numbers.
     """
+    blocks = list(audio_blocks(path, rate_hz, start_s))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def audio_blocks(path: Path | str, rate_hz: int = 22050, start_s: float = 0.0) -> Iterator[np.ndarray]:
+    """The same samples block by block: `(k,)` float32 each, equal to those of `read_audio` when joined."""
     path = checked(Path(path))
-    samples, own_rate = _sound_file(path) if path.suffix.lower() in SOUND_SUFFIXES else _sound_track(path)
-    if len(samples) == 0:
-        raise DataError(f"{path}: its sound track holds no sample. Replace the file or remove its row.")
-    bad = np.flatnonzero(~np.isfinite(samples))
-    if len(bad):
-        raise DataError(
-            f"{path}: {len(bad)} samples are not numbers, the first at {bad[0] / own_rate:.3f} s."
-        )
-    if own_rate != rate_hz:
-        samples = soxr.resample(samples, own_rate, rate_hz, quality="HQ")
-    shift = round(start_s * rate_hz)
-    silence = np.zeros(max(0, shift), np.float32)
-    return np.concatenate([silence, samples[max(0, -shift) :]]).astype(np.float32, copy=False)
+    lead = round(start_s * rate_hz)
+    yield from _silence(max(0, lead))
+    skipped = max(0, -lead)
+    for block in _gathered(_resampled(path, rate_hz)):
+        rest = block[skipped:]
+        skipped -= len(block) - len(rest)
+        if len(rest):
+            yield rest
 
 
-def _sound_file(path: Path) -> tuple[np.ndarray, int]:
-    try:
-        with soundfile.SoundFile(path) as file:
-            blocks = [block.mean(axis=1) for block in file.blocks(1 << 18, dtype="float32", always_2d=True)]
-            return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), file.samplerate
-    except soundfile.LibsndfileError:
-        return _sound_track(path)  # a container under a sound file's name; FFmpeg has the last word
+def _silence(count: int) -> Iterator[np.ndarray]:
+    for begin in range(0, count, BLOCK):
+        yield np.zeros(min(BLOCK, count - begin), np.float32)
 
 
-def _sound_track(path: Path) -> tuple[np.ndarray, int]:
+def _gathered(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    waiting: list[np.ndarray] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= BLOCK:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _resampled(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
+    """A stretch of one rate after the other, each with a resampler of its own."""
+    stream: soxr.ResampleStream | None = None
+    rate, given, done = 0, 0, 0.0  # of this stretch: its rate and samples; seconds before it
+    total = 0
+    for own_rate, block in _track(path):
+        if own_rate != rate:
+            if rate:
+                done += given / rate
+                end = _flushed(stream, round(done * rate_hz) - total)
+                total += len(end)
+                yield end
+            rate, given = own_rate, 0
+            stream = None if rate == rate_hz else soxr.ResampleStream(rate, rate_hz, 1, quality="HQ")
+        given += len(block)
+        made = block if stream is None else stream.resample_chunk(block)
+        total += len(made)
+        yield made
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _flushed(stream: soxr.ResampleStream | None, count: int) -> np.ndarray:
+    """The end of a stretch, `count` samples long, so that the next one begins in its place."""
+    rest = np.zeros(0, np.float32)
+    if stream is not None:
+        rest = stream.resample_chunk(rest, last=True)
+    return np.pad(rest[: max(0, count)], (0, max(0, count - len(rest))))
+
+
+def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """`(rate, samples)` mono float32 from the file's time zero on, gapless."""
     with opened(path) as container:
         track = audio_track(container)
         if track is None:
             raise DataError(
                 f"{path}: has no sound track. Leave its voice column empty, or give a file with sound."
             )
-        zero, own_rate, length = origin(container), track.codec_context.sample_rate, 0
-        planar = av.AudioResampler(format="fltp")  # sample format only; rate and channels stay
-        blocks: list[np.ndarray] = []
-        for frame in container.decode(track):
-            block = np.concatenate([part.to_ndarray().mean(axis=0) for part in planar.resample(frame)])
+        zero, rate, length, done = origin(container), 0, 0, 0.0
+        heard = False
+        mono = _Mono()
+        for frame in frames(path, container, track):
+            assert isinstance(frame, AudioFrame)
+            if frame.sample_rate != rate:
+                if not RATES_HZ[0] <= frame.sample_rate <= RATES_HZ[1]:
+                    raise DataError(
+                        f"{path}: its sound has {frame.sample_rate} samples a second by its header, which is "
+                        "damaged. Replace the file or remove its row."
+                    )
+                done += length / rate if rate else 0.0
+                rate, length = frame.sample_rate, 0
+            block = mono(frame)
             due = length
             if frame.pts is not None and frame.time_base is not None:
-                due = round((float(frame.pts * frame.time_base) - zero) * own_rate)
-            if blocks and abs(due - length) <= REALIGN_S * own_rate:
+                due = round((float(frame.pts * frame.time_base) - zero - done) * rate)
+            if heard and abs(due - length) <= REALIGN_S * rate:
                 due = length  # stamps are often rounded to milliseconds: keep the samples gapless
             if due > length:
-                blocks.append(np.zeros(due - length, np.float32))
+                hole(path, "sound", done + length / rate, done + due / rate, HOLE_S)
+                yield from ((rate, silence) for silence in _silence(due - length))
                 length = due
             block = block[max(0, length - due) :]
-            blocks.append(block.astype(np.float32))
+            _check_numbers(path, block, done + length / rate, rate)
             length += len(block)
-        return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), own_rate
+            heard = True
+            yield rate, block
+        if not heard or not (length or done):
+            raise DataError(f"{path}: its sound track holds no sample. Replace the file or remove its row.")
+        found = done + length / rate + zero
+        claimed = announced_s(path, container, track)
+        check_length(path, "sound", found, header_s(path) if claimed is None else claimed)
+
+
+def _check_numbers(path: Path, block: np.ndarray, begin_s: float, rate: int) -> None:
+    bad = np.flatnonzero(~np.isfinite(block))
+    if len(bad):
+        raise DataError(
+            f"{path}: {len(bad)} samples are not numbers, the first at {begin_s + bad[0] / rate:.3f} s."
+        )
+
+
+class _Mono:
+    """Frames of any sample format -> `(n,)` float32, the mean of their channels, which may change on the
+    way."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[str, str, int] | None = None
+        self._planar = av.AudioResampler(format="fltp")  # sample format only; rate and channels stay
+
+    def __call__(self, frame: AudioFrame) -> np.ndarray:
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            self._kind, self._planar = kind, av.AudioResampler(format="fltp")
+        parts = [part.to_ndarray().mean(axis=0) for part in self._planar.resample(frame)]
+        return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)

@@ -1,25 +1,49 @@
-"""Media containers: opened, faults told by name, tracks chosen, and where their clock begins."""
+"""Media containers: opened safely, faults told by name, tracks chosen as players do, packets on one clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.format import Flags
+from av.frame import Frame
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from fusekit.errors import DataError
+from fusekit.errors import DataError, FusekitError
+from fusekit.media.wholeness import has_stale_length, unsound
 
 REALIGN_S = 0.05
 """Sound packets that stand further than this from where the samples so far end are moved to their own
 stamp."""
+DAMAGED = 0.1
+"""More than this share of packets or frames that cannot be decoded makes a file a fault."""
+SHORT_S, SHORT = 0.25, 0.02
+"""A track that ends this long, and this share of its length, before its header says has lost its end."""
+HOLD_ALL = (
+    "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf au av1 avi caf dsf dts dtshd dv eac3 flac flv gif gxf h261 "
+    "h263 h264 hevc iff ircam ivf m4v matroska mj2 mjpeg mov mp3 mp4 mpc mpc8 mpeg mpegts mpegvideo mxf "
+    "nistsphere nsv nut obu ogg rm tak tta truehd vc1 voc w64 wav webm wtv wv yuv4mpegpipe"
+)
+"""Formats that hold their own pictures and sound. Playlists, lists of parts and the like name other files."""
+_ODD = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_ASIDE = (
+    Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.comment
+    | Disposition.descriptions
+)
+_BACK_S, _AHEAD_S = 0.1, 10.0
 
 
 def checked(path: Path) -> Path:
+    """The path of a file with something in it."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file. Check the path in the manifest or corpus root.")
@@ -30,32 +54,67 @@ def checked(path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
+    """A media file, for reading from front to back.
+
+    Raises:
+        DataError: missing, empty, cut short, or anything that goes wrong, in whatever library, while it is
+            read.
+    """
     path = checked(path)
     try:
-        # Only the file itself: a playlist inside it must not make us read other files or the network.
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+        if (fault := unsound(path)) is not None:
+            raise DataError(f"{path}: {fault}. Copy or download it again, or remove its row.")
+        # Only the file itself: nothing in it may make us read other files or the network.
+        options = {"protocol_whitelist": "file", "format_whitelist": HOLD_ALL.replace(" ", ",")}
+        if has_stale_length(path):
+            options["ignore_length"] = "1"
+        with av.open(f"file:{path}", options=options) as container:
             yield container
-    except (av.error.FFmpegError, UnicodeDecodeError) as fault:
+    except FusekitError:
+        raise
+    except Exception as fault:
+        said = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
         raise DataError(
-            f"{path}: cannot be decoded ({getattr(fault, 'strerror', None) or fault}). "
-            "The file is damaged, cut short, or not a video or sound file: replace it or remove its row."
+            f"{path}: cannot be decoded ({said}). The file is damaged, cut short, or not a video or sound "
+            "file that holds its own data: replace it or remove its row."
         ) from fault
 
 
 def video_track(container: InputContainer) -> VideoStream | None:
-    """The first video track that is not the cover picture of a song."""
-    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    """The track that players show: no cover picture; flagged default rather than not; the largest."""
+    tracks = [s for s in container.streams.video if not s.disposition & _ODD]
+    return max(tracks, key=lambda s: (*_rank(s), _area(s)), default=None)
 
 
 def audio_track(container: InputContainer) -> AudioStream | None:
-    return next(iter(container.streams.audio), None)
+    """The track that players play: flagged default rather than not, no commentary; of most channels."""
+    return max(container.streams.audio, key=lambda s: (*_rank(s), _channels(s)), default=None)
+
+
+def _rank(track: Stream) -> tuple[bool, bool, bool]:
+    known = track.codec_context is not None
+    return known, bool(track.disposition & Disposition.default), not track.disposition & _ASIDE
+
+
+def _area(track: VideoStream) -> int:
+    return track.codec_context.width * track.codec_context.height if track.codec_context else 0
+
+
+def _channels(track: AudioStream) -> int:
+    return track.codec_context.channels if track.codec_context else 0
+
+
+def chosen(container: InputContainer) -> list[Stream]:
+    """The tracks that make the file's clock: those that are shown and heard."""
+    return [s for s in (video_track(container), audio_track(container)) if s is not None]
 
 
 def origin(container: InputContainer) -> float:
     """Seconds of the container's clock at which the file's time zero lies."""
-    tracks = (video_track(container), audio_track(container))
     starts = [
-        float(s.start_time * s.time_base) for s in tracks if s and s.start_time is not None and s.time_base
+        float(s.start_time * s.time_base)
+        for s in chosen(container)
+        if s.start_time is not None and s.time_base
     ]
     return max(0.0, min(starts)) if starts else 0.0
 
@@ -64,3 +123,121 @@ def frame_s(track: VideoStream) -> float:
     """Nominal spacing of frames, for those that carry no duration or stamp."""
     rate = track.average_rate or track.guessed_rate
     return 1.0 / float(rate) if rate else 0.04
+
+
+def packets(container: InputContainer) -> Iterator[Packet]:
+    """Packets of the chosen tracks; stamps that start anew go on from where the tracks had come to."""
+    tracks = chosen(container)
+    clock = _Clock(Flags.ts_discont in Flags(container.format.flags))
+    for packet in container.demux(tracks):
+        if packet.size:
+            clock.place(packet)
+        yield packet
+
+
+def frames(path: Path, container: InputContainer, track: Stream) -> Iterator[Frame]:
+    """Decoded frames of a track. Packets that cannot be decoded leave a hole, as in FFmpeg's own programs.
+
+    Raises:
+        DataError: no decoder for it, or too many such packets (at the end, or once there are many).
+    """
+    if track.codec_context is None:
+        raise DataError(
+            f"{path}: no decoder here knows how its {track.type} is coded. Convert the file with ffmpeg, or "
+            "remove its row."
+        )
+    found = hurt = 0
+    for packet in packets(container):
+        if packet.stream.index != track.index:
+            continue
+        found += packet.size > 0
+        try:
+            decoded = packet.decode()
+        except av.error.FFmpegError as fault:
+            if isinstance(fault, MemoryError):
+                raise
+            hurt += 1
+            if hurt > max(100, DAMAGED * found):
+                break
+            continue
+        yield from decoded
+    if hurt > DAMAGED * found:
+        raise DataError(
+            f"{path}: {hurt} of {found} packets of its {track.type} cannot be decoded: the file is damaged. "
+            "Replace it or remove its row."
+        )
+
+
+class _Clock:
+    """Moves packets' stamps by one amount per stretch between restarts, the same for all tracks, so that what
+    belonged together stays together.
+
+    A restart is a decoding stamp that goes back; in formats for broadcast (`leaps`) one that leaps ahead,
+    too. What comes next then begins where the longest track had ended.
+    """
+
+    def __init__(self, leaps: bool) -> None:
+        self.leaps = leaps
+        self._shifts = [Fraction(0)]
+        self._stretch: dict[int, int] = {}
+        self._last: dict[int, Fraction] = {}  # the container's own stamps
+        self._end: Fraction | None = None  # of all tracks so far, moved
+
+    def place(self, packet: Packet) -> None:
+        if packet.dts is None or packet.time_base is None:
+            shift = self._shifts[self._stretch.get(packet.stream.index, 0)]
+        else:
+            shown = packet.dts if packet.pts is None else packet.pts
+            shift = self._shift(packet.stream.index, packet.dts * packet.time_base, shown * packet.time_base)
+            end = (shown + (packet.duration or 0)) * packet.time_base + shift
+            self._end = end if self._end is None else max(end, self._end)
+        if shift and packet.time_base is not None:
+            ticks = round(shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+    def _shift(self, index: int, stamp: Fraction, shown: Fraction) -> Fraction:
+        last = self._last.get(index)
+        self._last[index] = stamp
+        if last is not None and (stamp < last - _BACK_S or (self.leaps and stamp > last + _AHEAD_S)):
+            self._stretch[index] = self._stretch.get(index, 0) + 1
+            if self._stretch[index] == len(self._shifts) and self._end is not None:
+                self._shifts.append(self._end - shown)
+        return self._shifts[self._stretch.get(index, 0)]
+
+
+def announced_s(path: Path, container: InputContainer, track: Stream) -> float | None:
+    """Seconds that a header of the file claims for a track; None where none does, and FFmpeg guesses."""
+    names = set(container.format.name.split(","))
+    if names & {"flac", "mp3"} or not names & _TELLING:
+        return None
+    return float(track.duration * track.time_base) if track.duration and track.time_base else None
+
+
+_TELLING = {"mov", "avi", "ape", "tta", "wv", "tak", "mpc", "mpc8", "ivf", "w64", "aiff", "au", "caf", "dsf"}
+
+
+def check_length(path: Path, what: str, found_s: float, claimed_s: float | None) -> None:
+    """Hold what was decoded against what a header claims.
+
+    Raises:
+        DataError: too much is missing.
+    """
+    if claimed_s is not None and found_s < claimed_s - max(SHORT_S, SHORT * claimed_s):
+        raise DataError(
+            f"{path}: the {what} is cut short at {found_s:.2f} s of the {claimed_s:.2f} s that its header "
+            "announces. Copy or download it again, or remove its row."
+        )
+
+
+def hole(path: Path, what: str, from_s: float, to_s: float, most_s: float) -> None:
+    """Refuse a leap of the time stamps that no recording makes.
+
+    Raises:
+        DataError: it is longer than `most_s`.
+    """
+    if to_s - from_s > most_s:
+        raise DataError(
+            f"{path}: the time stamps of its {what} leap from {from_s:.2f} s to {to_s:.2f} s: they are "
+            "damaged. Replace the file, or remove its row."
+        )

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from fusekit.errors import DataError
-from fusekit.media.container import REALIGN_S, frame_s, opened, origin, video_track
+from fusekit.media.container import (
+    DAMAGED,
+    announced_s,
+    check_length,
+    frame_s,
+    frames,
+    hole,
+    opened,
+    origin,
+    video_track,
+)
 from fusekit.media.pictures import timed
+
+HOLE_S = 3600.0
+"""A picture stands no longer than this: time stamps that leap further are damaged."""
 
 
 class Picture(NamedTuple):
@@ -40,53 +58,97 @@ def read_video(
     if path.is_dir():
         yield from (Picture(*shown) for shown in timed(path, start_s or 0.0, step_s))
         return
-    count = damaged = 0
+    first = 0.0
+    for count, picture in enumerate(_shown(path, stamped=step_s is None)):
+        first = picture.time_s if count == 0 else first
+        time, span = picture.time_s, picture.span_s
+        if step_s is not None:
+            time, span = (start_s if start_s is not None else first) + count * step_s, step_s
+        elif start_s is not None:
+            time = start_s + time - first
+        yield Picture(time, span, picture.rgb)
+
+
+def _shown(path: Path, *, stamped: bool) -> Iterator[Picture]:
+    """Frames at the container's times; `stamped`: these count, so that they must make sense."""
     with opened(path) as container:
         track = video_track(container)
         if track is None:
             raise DataError(f"{path}: has no video track. Use it for a sound modality, or give a video file.")
-        zero, spacing = origin(container), frame_s(track)
-        # AVI stores no display times: with B-frames its stamps are in coding order, but frames are evenly
-        #     spaced.
-        even = "avi" in container.format.name.split(",") and track.codec_context.has_b_frames > 0
-        last: float | None = None
-        first: float | None = None
         converter = VideoReformatter()
-        for frame in container.decode(track):
-            if even:
-                time = count * spacing
-            elif frame.pts is None or frame.time_base is None:
-                time = 0.0 if last is None else last + spacing
-            else:
-                time = float(frame.pts * frame.time_base) - zero
-                time = time if last is None else max(time, last)
-            first = time if first is None else first
-            last = time
-            span = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else spacing
-            if step_s is not None:
-                time, span = (start_s if start_s is not None else first) + count * step_s, step_s
-            elif start_s is not None:
-                time = start_s + time - first
+        count = damaged = 0
+        waiting: Picture | None = None  # how long it is shown, only the next one tells
+        for time, span, frame in _timed(path, container, track):
             # One thread: starting threads anew for each small picture takes longer than the conversion.
             rgb = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            yield Picture(time, span, _upright(rgb, frame.rotation))
+            if waiting is not None:
+                if stamped:
+                    hole(path, "video", waiting.time_s, time, HOLE_S)
+                yield waiting._replace(span_s=time - waiting.time_s)
+            waiting = Picture(time, span, _upright(rgb, frame))
             count += 1
             damaged += frame.is_corrupt
-        announced = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
-    if count == 0:
-        raise DataError(f"{path}: its video track holds no frame. Replace the file or remove its row.")
-    assert last is not None
-    if last + spacing < 0.9 * announced - REALIGN_S:
-        raise DataError(
-            f"{path}: the video is cut short at {last + spacing:.2f} s of the {announced:.2f} s that its "
-            "header announces. Copy or download it again, or remove its row."
-        )
-    if damaged > 0.1 * count:
+        if waiting is None:
+            raise DataError(f"{path}: its video track holds no frame. Replace the file or remove its row.")
+        end = max(waiting.time_s + waiting.span_s, _held_until(container, track))
+        yield waiting._replace(span_s=end - waiting.time_s)
+        check_length(path, "video", end + origin(container), announced_s(path, container, track))
+    if damaged > DAMAGED * count:
         raise DataError(
             f"{path}: {damaged} of {count} frames are damaged. Replace the file or remove its row."
         )
 
 
-def _upright(rgb: np.ndarray, rotation: int) -> np.ndarray:
-    turns = round(rotation / 90) % 4  # phones store portrait pictures lying, with a note to turn them
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+def _timed(
+    path: Path, container: InputContainer, track: VideoStream
+) -> Iterator[tuple[float, float, VideoFrame]]:
+    """`(time_s, span_s, frame)` in order of display."""
+    zero, spacing = origin(container), frame_s(track)
+    # AVI stores no display times: with B-frames its stamps are in coding order, but frames are evenly spaced.
+    even = "avi" in container.format.name.split(",") and track.codec_context.has_b_frames > 0
+    last: float | None = None
+    for count, frame in enumerate(frames(path, container, track)):
+        assert isinstance(frame, VideoFrame)
+        if even:
+            time = count * spacing
+        elif frame.pts is None or frame.time_base is None:
+            time = 0.0 if last is None else last + spacing
+        else:
+            time = float(frame.pts * frame.time_base) - zero
+            time = time if last is None else max(time, last)
+        last = time
+        yield (
+            time,
+            float(frame.duration * frame.time_base) if frame.duration and frame.time_base else spacing,
+            frame,
+        )
+
+
+def _held_until(container: InputContainer, track: VideoStream) -> float:
+    """When the last picture ends, where only the file's own length tells: Matroska's blocks have none."""
+    if "matroska" not in container.format.name.split(",") or not container.duration:
+        return 0.0
+    whole = container.duration / 1e6
+    said = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", track.metadata.get("DURATION", ""))
+    if said is not None:
+        whole = min(whole, int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3]))
+    elif len(container.streams) > 1:
+        return 0.0
+    return whole - origin(container)
+
+
+def _upright(rgb: np.ndarray, frame: VideoFrame) -> np.ndarray:
+    """Apply the display matrix: cameras store pictures lying or mirrored, with a note how to show them.
+
+    The matrix sends the pixel (x, y) to (a x + c y, b x + d y); whichever of the eight ways to lay a picture
+    is nearest is taken (QuickTime File Format, matrices; FFmpeg, `libavutil/display.h`).
+    """
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    if matrix is None:
+        return rgb
+    a, b, _, c, d = (int(v) for v in np.frombuffer(matrix, np.int32)[:5])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        rgb, right, down = rgb.transpose(1, 0, 2), c, b
+    else:
+        right, down = a, d
+    return np.ascontiguousarray(rgb[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])

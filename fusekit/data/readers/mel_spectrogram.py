@@ -7,32 +7,19 @@ centred as in librosa, zeros beyond both ends), so column i belongs to time `i *
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from fusekit.contracts import Reader, Source, Stream
+from fusekit.data.readers.mel_columns import AMIN, BLOCK, Columns
 from fusekit.data.readers.pooling import row_means
 from fusekit.errors import DataError, RecipeError
-from fusekit.media import read_audio
+from fusekit.media import audio_blocks
 
 FLOOR_DB = -80.0
-AMIN = 1e-10
-"""Power under which everything counts as this much (-100 dB), as in `librosa.power_to_db`."""
-SILENT = 2.0**-16
-"""A sample smaller than half a step of 16-bit sound is digital silence."""
-_BLOCK = 256
 _REFERENCES = ("file", "fixed", "running")
 _EDGES = ("floor", "edge", "reflect")
-
-
-@lru_cache(maxsize=8)
-def _filters(rate: int, n_fft: int, mels: int) -> np.ndarray:
-    from librosa.filters import mel  # costs two seconds, so only when sound is really prepared
-
-    return np.ascontiguousarray(mel(sr=rate, n_fft=n_fft, n_mels=mels, dtype=np.float64).T)
 
 
 class MelSpectrogram(Reader):
@@ -106,8 +93,8 @@ class MelSpectrogram(Reader):
         # The centre column may lie half a hop after t, its last companion `right` hops later, and half of
         # that column's Fourier window is later still. At t = 0 a mirror looks at column `left`.
         last = max(self.right + 0.5, self.left if edges == "reflect" else 0.0)
-        self.window_lookahead_s = (last * self.hop + self.n_fft // 2) / self.rate
-        self.lookahead_s = math.inf if reference == "file" else self.window_lookahead_s
+        reach_s = (last * self.hop + self.n_fft // 2) / self.rate
+        self.lookahead_s = math.inf if reference == "file" else reach_s
 
     def settings(self) -> dict[str, Any]:
         return {"mels": self.mels, "rate": self.rate, "hop": self.hop, "n_fft": self.n_fft}
@@ -123,7 +110,7 @@ class MelSpectrogram(Reader):
             1e-5.
 
         Raises:
-            DataError: as `fusekit.media.read_audio`; a `step_s`, which means nothing for sound.
+            DataError: as `fusekit.media.audio_blocks`; a `step_s`, which means nothing for sound.
         """
         if source.step_s is not None:
             raise DataError(
@@ -131,32 +118,17 @@ class MelSpectrogram(Reader):
                 "by the file's own rate. Leave <modality>_step_s of this row empty; <modality>_start_s may "
                 "shift the sound."
             )
-        samples = read_audio(source.path, self.rate, source.start_s or 0.0)
-        half = self.n_fft // 2
-        padded = np.concatenate([np.zeros(half, np.float32), samples, np.zeros(half, np.float32)])
-        db, loud = self.analyse(padded, 1 + len(samples) // self.hop)
+        analysis = self.columns_of()
+        db, loud = np.empty((0, self.mels), np.float32), np.empty(0, bool)
+        for samples in audio_blocks(source.path, self.rate, source.start_s or 0.0):
+            _extend(db, loud, *analysis.push(samples, BLOCK))
+        _extend(db, loud, *analysis.finish())
         peak = np.maximum.accumulate(db.max(axis=1))
-        return {"db": db, "peak": peak, "loud": loud, "duration_s": np.array([len(samples) / self.rate])}
+        return {"db": db, "peak": peak, "loud": loud, "duration_s": np.array([analysis.samples / self.rate])}
 
-    def analyse(self, samples: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """First `count` columns of `samples (n,)`, whose first column starts at sample 0: `(count, mels)` dB,
-        `(count,)` loud."""
-        db = np.empty((count, self.mels), np.float32)
-        loud = np.empty(count, bool)
-        if not count:
-            return db, loud
-        frames = sliding_window_view(samples, self.n_fft)[:: self.hop]
-        # Periodic Hann, float64 throughout: a column's values do not depend on how many are computed
-        #     together.
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.n_fft) / self.n_fft)
-        bands = _filters(self.rate, self.n_fft, self.mels)
-        for start in range(0, count, _BLOCK):
-            block = frames[start : min(start + _BLOCK, count)]
-            spectrum = np.fft.rfft(block * hann, axis=1)
-            power = (spectrum.real**2 + spectrum.imag**2) @ bands
-            db[start : start + len(block)] = 10.0 * np.log10(np.maximum(power, AMIN))
-            loud[start : start + len(block)] = np.abs(block).max(axis=1) >= SILENT
-        return db, loud
+    def columns_of(self) -> Columns:
+        """A new analysis of one sound."""
+        return Columns(self.rate, self.n_fft, self.hop, self.mels)
 
     def centre(self, times: np.ndarray) -> np.ndarray:
         """`(T,)` seconds -> `(T,)` centre columns; halves round up, so that the crop never jumps back."""
@@ -217,6 +189,14 @@ class MelSpectrogram(Reader):
         return np.where(loudest > 10.0 * np.log10(AMIN), loudest, np.float32(0.0)).astype(np.float32)
 
 
+def _extend(db: np.ndarray, loud: np.ndarray, more_db: np.ndarray, more_loud: np.ndarray) -> None:
+    """Grow both in place: an hour of columns should not stand in memory twice."""
+    n = len(db)
+    db.resize((n + len(more_db), db.shape[1]), refcheck=False)
+    loud.resize(n + len(more_loud), refcheck=False)
+    db[n:], loud[n:] = more_db, more_loud
+
+
 class LiveMel:
     """The same windows from sound that arrives in pieces: `push`, then `window(t)` once `ready(t)`.
 
@@ -235,10 +215,7 @@ class LiveMel:
                 "in the recipe's reader and train with it."
             )
         self.reader = reader
-        self._rest = np.zeros(reader.n_fft // 2, np.float32)  # samples from the next column's start on
-        self._gap = 0  # samples still to come that no column looks at (a hop longer than the Fourier window)
-        self._seen = 0
-        self._next = 0  # columns computed so far
+        self._analysis = reader.columns_of()
         self._first = 0  # column that the first kept one is
         self._blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # db, peak, loud
         self._peak = np.float32(-np.inf)
@@ -248,36 +225,23 @@ class LiveMel:
         """`(n,)` float samples, the next of the stream; n may be 0."""
         if self._over:
             raise ValueError("the stream was finished; start a new LiveMel for the next one")
-        self._seen += len(samples)
-        self._append(np.asarray(samples, np.float32))
-        self._analyse((len(self._rest) - self.reader.n_fft) // self.reader.hop + 1)
+        self._keep(*self._analysis.push(np.asarray(samples, np.float32)))
 
     def finish(self) -> None:
         """The sound is over: windows that reach beyond its end become ready, padded as the reader says."""
         self._over = True
-        self._append(np.zeros(self.reader.n_fft // 2, np.float32))
-        self._analyse(1 + self._seen // self.reader.hop - self._next)
+        self._keep(*self._analysis.finish())
 
-    def _append(self, samples: np.ndarray) -> None:
-        skipped = min(self._gap, len(samples))
-        self._gap -= skipped
-        self._rest = np.concatenate([self._rest, samples[skipped:]])
-
-    def _analyse(self, count: int) -> None:
-        if count <= 0:
+    def _keep(self, db: np.ndarray, loud: np.ndarray) -> None:
+        if not len(db):
             return
-        db, loud = self.reader.analyse(self._rest, count)
-        used = count * self.reader.hop
-        self._gap = max(0, used - len(self._rest))
-        self._rest = self._rest[used:]
         peak = np.maximum(np.maximum.accumulate(db.max(axis=1)), self._peak)
         self._peak = peak[-1]
         self._blocks.append((db, peak, loud))
-        self._next += count
 
     def ready(self, time_s: float) -> bool:
         """Has everything arrived that the window at `time_s` looks at."""
-        return self._over or self.reader.last_needed(self._centre(time_s)) < self._next
+        return self._over or self.reader.last_needed(self._centre(time_s)) < self._analysis.count
 
     def window(self, time_s: float) -> np.ndarray:
         """`(3, mels, columns)` float32 in -1..1. Raises ValueError if not `ready`, or if the time was
@@ -287,7 +251,7 @@ class LiveMel:
 
     def present(self, time_s: float) -> bool:
         """Is there sound around `time_s`; as `MelSpectrogram.present`. Raises ValueError like `window`."""
-        if time_s < 0 or (self._over and time_s > self._seen / self.reader.rate):
+        if time_s < 0 or (self._over and time_s > self._analysis.samples / self.reader.rate):
             return False
         _, _, loud, centre = self._around(time_s)
         return bool(self.reader.heard(loud, centre)[0])
@@ -303,7 +267,7 @@ class LiveMel:
             )
         centre = self._centre(time_s)
         db, peak, loud = (np.concatenate(part) for part in zip(*self._blocks, strict=True))
-        past = max(0, min(centre - self.reader.left, self._next - 1) - self._first)
+        past = max(0, min(centre - self.reader.left, self._analysis.count - 1) - self._first)
         if self._over:  # a window that a mirror fills may look one column further back than its own first one
             past = 0
         if centre - self.reader.left < self._first and self._first > 0:
