@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusekit.contracts import Clip, Corpus, Reader, Rejected, Source
+from fusekit.data.content import reading
 from fusekit.data.detectors import BoxTrack
 from fusekit.data.labels import Aligned, align
 from fusekit.data.steps import grid, why_unlabelled
@@ -128,7 +129,8 @@ def _longest(
     found, unknown = [], {}
     for m, source in clip.sources.items():
         if m in readers:
-            streams = [reader.prepare(source) for reader in readers[m]]
+            with reading(source.path):
+                streams = [reader.prepare(source) for reader in readers[m]]
             found += [float(np.asarray(stream["duration_s"]).reshape(-1)[0]) for stream in streams]
             continue
         try:

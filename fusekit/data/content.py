@@ -153,11 +153,24 @@ def unfolded(files: Sequence[Path]) -> list[Path]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What the system refuses is the file's fault, in a sentence."""
+    """Whatever fails while one file is read, in whatever library, is that file's fault, in a sentence: one
+    recording must not end a whole run."""
     try:
         yield
+    except FusekitError:
+        raise
     except OSError as fault:
         raise DataError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
+    except MemoryError as fault:
+        raise DataError(
+            f"{path}: reading it takes more memory than there is. It is damaged, or too long: replace it, "
+            "split it, or remove its row."
+        ) from fault
+    except Exception as fault:
+        raise DataError(
+            f"{path}: cannot be read ({type(fault).__name__}: {fault}). It is damaged, or not what its "
+            "reader expects: replace it or remove its row."
+        ) from fault
 
 
 @contextmanager

@@ -148,8 +148,8 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
         if not heard or not (length or done):
             raise DataError(f"{path}: its sound track holds no sample. Replace the file or remove its row.")
         found = done + length / rate + zero
-        claimed = announced_s(path, container, track)
-        check_length(path, "sound", found, header_s(path) if claimed is None else claimed)
+        check_length(path, "sound", found, announced_s(container, track))
+        check_length(path, "sound", found, header_s(path), counted=True)
 
 
 def _check_numbers(path: Path, block: np.ndarray, begin_s: float, rate: int) -> None:

@@ -24,8 +24,9 @@ REALIGN_S = 0.05
 stamp."""
 DAMAGED = 0.1
 """More than this share of packets or frames that cannot be decoded makes a file a fault."""
-SHORT_S, SHORT = 0.25, 0.02
-"""A track that ends this long, and this share of its length, before its header says has lost its end."""
+SHORT_S, SHORT = 0.1, 0.02
+"""A track that ends this long before a header says that counts samples, or this share of its length (and as
+long) before one that does not, has lost its end."""
 HOLD_ALL = (
     "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf au av1 avi caf dsf dts dtshd dv eac3 flac flv gif gxf h261 "
     "h263 h264 hevc iff ircam ivf m4v matroska mj2 mjpeg mov mp3 mp4 mpc mpc8 mpeg mpegts mpegvideo mxf "
@@ -39,6 +40,8 @@ _ASIDE = (
     | Disposition.comment
     | Disposition.descriptions
 )
+_TELLING = {"mov", "avi", "ape", "tta", "wv", "tak", "mpc", "mpc8", "ivf", "w64", "aiff", "au", "caf", "dsf"}
+"""Formats whose own headers tell the length of a track; of others FFmpeg guesses it."""
 _BACK_S, _AHEAD_S = 0.1, 10.0
 
 
@@ -64,11 +67,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     try:
         if (fault := unsound(path)) is not None:
             raise DataError(f"{path}: {fault}. Copy or download it again, or remove its row.")
-        # Only the file itself: nothing in it may make us read other files or the network.
-        options = {"protocol_whitelist": "file", "format_whitelist": HOLD_ALL.replace(" ", ",")}
-        if has_stale_length(path):
-            options["ignore_length"] = "1"
-        with av.open(f"file:{path}", options=options) as container:
+        with open_file(path) as container:
             yield container
     except FusekitError:
         raise
@@ -78,6 +77,15 @@ def opened(path: Path) -> Iterator[InputContainer]:
             f"{path}: cannot be decoded ({said}). The file is damaged, cut short, or not a video or sound "
             "file that holds its own data: replace it or remove its row."
         ) from fault
+
+
+def open_file(path: Path) -> InputContainer:
+    """The container of a file as FFmpeg opens it: only the file itself, as nothing in it may make us read
+    other files or the network."""
+    options = {"protocol_whitelist": "file", "format_whitelist": HOLD_ALL.replace(" ", ",")}
+    if has_stale_length(path):
+        options["ignore_length"] = "1"
+    return av.open(f"file:{path}", options=options)
 
 
 def video_track(container: InputContainer) -> VideoStream | None:
@@ -206,7 +214,7 @@ class _Clock:
         return self._shifts[self._stretch.get(index, 0)]
 
 
-def announced_s(path: Path, container: InputContainer, track: Stream) -> float | None:
+def announced_s(container: InputContainer, track: Stream) -> float | None:
     """Seconds that a header of the file claims for a track; None where none does, and FFmpeg guesses."""
     names = set(container.format.name.split(","))
     if names & {"flac", "mp3"} or not names & _TELLING:
@@ -214,16 +222,17 @@ def announced_s(path: Path, container: InputContainer, track: Stream) -> float |
     return float(track.duration * track.time_base) if track.duration and track.time_base else None
 
 
-_TELLING = {"mov", "avi", "ape", "tta", "wv", "tak", "mpc", "mpc8", "ivf", "w64", "aiff", "au", "caf", "dsf"}
-
-
-def check_length(path: Path, what: str, found_s: float, claimed_s: float | None) -> None:
-    """Hold what was decoded against what a header claims.
+def check_length(
+    path: Path, what: str, found_s: float, claimed_s: float | None, *, counted: bool = False
+) -> None:
+    """Hold what was decoded against what a header claims; `counted`: a number of samples.
 
     Raises:
         DataError: too much is missing.
     """
-    if claimed_s is not None and found_s < claimed_s - max(SHORT_S, SHORT * claimed_s):
+    if claimed_s is not None and found_s < claimed_s - (
+        SHORT_S if counted else max(2.5 * SHORT_S, SHORT * claimed_s)
+    ):
         raise DataError(
             f"{path}: the {what} is cut short at {found_s:.2f} s of the {claimed_s:.2f} s that its header "
             "announces. Copy or download it again, or remove its row."

@@ -20,7 +20,8 @@ import numpy as np
 from fusekit.data.labels import scale
 from fusekit.engine.files import partial_file, remove_left_parts
 from fusekit.errors import DataError
-from fusekit.media import probe, read_audio, read_video
+from fusekit.media import audio_blocks, probe, read_video
+from fusekit.media.container import audio_track, open_file, origin
 from fusekit.serve.overlay import Scene, draw
 from fusekit.serve.predictor import FilePrediction
 
@@ -140,26 +141,24 @@ def _sound(container: Any, found: FilePrediction) -> Iterator[tuple[float, Any]]
     """The sound track, opened at once; packets with their times, in order."""
     if found.sound is None:
         return iter(())
-    source = av.open(f"file:{found.sound}", options={"protocol_whitelist": "file"})
+    source = open_file(found.sound)
     kinds = set(source.format.name.split(","))
-    track = source.streams.audio[0] if source.streams.audio else None
+    track = audio_track(source)
     if (
         found.sound == found.video
         and track is not None
+        and track.codec_context is not None
         and kinds & _CLEAN
         and track.codec_context.name in COPIED
     ):
         return _copied(source, track, container.add_stream_from_template(track))
     source.close()
     mono = container.add_stream("aac", rate=AAC_HZ, layout="mono")
-    return _encoded(read_audio(found.sound, AAC_HZ), mono)
+    return _encoded(audio_blocks(found.sound, AAC_HZ), mono)
 
 
 def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]:
-    # As in `fusekit.media`: zero is the earliest start of both tracks, not below the container's zero.
-    tracks = (track, source.streams.video[0])
-    starts = [s.start_time * s.time_base for s in tracks if s.start_time is not None]
-    zero = max(Fraction(0), min(starts, default=Fraction(0)))
+    zero = Fraction(origin(source))
     with source:
         for packet in source.demux(track):
             if packet.dts is None:  # the flush at the end
@@ -170,12 +169,15 @@ def _copied(source: Any, track: Any, target: Any) -> Iterator[tuple[float, Any]]
             yield float(packet.dts * packet.time_base), packet
 
 
-def _encoded(samples: np.ndarray, track: Any) -> Iterator[tuple[float, Any]]:
-    for begin in range(0, len(samples), AAC_BLOCK):
-        piece = samples[None, begin : begin + AAC_BLOCK]
-        block = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
-        block.sample_rate, block.pts, block.time_base = AAC_HZ, begin, Fraction(1, AAC_HZ)
-        for packet in track.encode(block):
-            yield begin / AAC_HZ, packet
+def _encoded(blocks: Iterator[np.ndarray], track: Any) -> Iterator[tuple[float, Any]]:
+    begin = 0
+    for samples in blocks:
+        for at in range(0, len(samples), AAC_BLOCK):
+            piece = np.ascontiguousarray(samples[None, at : at + AAC_BLOCK])
+            block = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            block.sample_rate, block.pts, block.time_base = AAC_HZ, begin, Fraction(1, AAC_HZ)
+            for packet in track.encode(block):
+                yield begin / AAC_HZ, packet
+            begin += piece.shape[1]
     for packet in track.encode(None):
-        yield len(samples) / AAC_HZ, packet
+        yield begin / AAC_HZ, packet

@@ -11,6 +11,7 @@ import torch
 
 from fusekit import build
 from fusekit.contracts import Clip, Reader, State, Stream
+from fusekit.data.content import reading
 from fusekit.data.labels import unscale
 from fusekit.data.steps import ClipSteps, build_steps
 from fusekit.engine.evaluation import ClipPrediction, predict_clip
@@ -124,7 +125,10 @@ class Predictor:
         sources = find_sources(file, readers, boxes, columns)
         notes = [n for n in notes if n.split(":")[0] in sources.given]
         absences = [f"{m} is absent: {why}" for m, why in sources.absent.items()]
-        streams = {m: readers[m].prepare(source) for m, source in sources.given.items()}
+        streams: dict[str, Stream] = {}
+        for m, source in sources.given.items():
+            with reading(source.path):
+                streams[m] = readers[m].prepare(source)
         notes += [f"{m}: {doubt}" for m, stream in streams.items() for doubt in readers[m].doubts(stream)]
         steps = self._on_grid(name, streams, readers)
         absences += self._absences(steps, readers)

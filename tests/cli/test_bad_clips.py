@@ -36,7 +36,7 @@ DAMAGE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "half a video": (
         lambda: Path("corpus/media/a2.mp4").write_bytes(Path("corpus/media/a2.mp4").read_bytes()[:9000]),
-        "a2.mp4: cannot be decoded",
+        "a2.mp4: it is cut short",
     ),
     "NaN label": (
         lambda: replace("corpus/labels/a2.csv", "\n0.2,", "\n0.2,nan,0.1\n0.21,"),

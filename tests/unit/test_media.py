@@ -217,7 +217,7 @@ def test_film_cut_short_or_full_of_damage_is_left_out(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", frames, options={"movflags": "faststart"}).read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole[: len(whole) * 6 // 10])
-    with pytest.raises(DataError, match=r"cut\.mp4: (the video is cut short|cannot be decoded)"):
+    with pytest.raises(DataError, match=r"cut\.mp4: it is cut short: by its own structure"):
         list(read_video(path))
     whole = write_video(tmp_path / "whole.mpg", frames, codec="mpeg1video").read_bytes()
     hurt = bytearray(whole)
