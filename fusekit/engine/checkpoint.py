@@ -50,8 +50,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("fusekit", "{}"))
+            if not isinstance(header, dict) or not isinstance(header.get("format", 0), int):
+                raise ValueError("its header is no mapping with a format")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"the checkpoint '{path}' cannot be read ({error}): it is damaged or no checkpoint. Put a whole "
             "copy in its place, or delete it and let "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -36,6 +36,24 @@ class Position:
     best_epoch: int = -1
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, saved: Any, where: Path) -> Position:
+        """What a checkpoint's header says.
+
+        Raises:
+            RunError: it is not what a checkpoint holds.
+        """
+        start = asdict(cls())
+        if not isinstance(saved, dict) or saved.keys() - start.keys():
+            raise RunError(f"'{where}' does not say where the run stands: put a whole copy back.")
+        if saved.get("best_score", 0) is None:
+            saved = {**saved, "best_score": -math.inf}  # which JSON has not
+        for name, value in saved.items():
+            kind = (int, float) if name == "best_score" else type(start[name])
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise RunError(f"'{where}': its {name} is {value!r}; put a whole copy back.")
+        return cls(**saved)
 
 
 class Keeper:

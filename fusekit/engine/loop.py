@@ -68,10 +68,7 @@ def fit(
                 f"'{folder / 'last.safetensors'}' holds weights alone, no state to go on from: put the run's "
                 "own back."
             )
-        saved = header["position"]
-        if saved["best_score"] is None:
-            saved["best_score"] = -math.inf  # which JSON has not
-        at = Position(**saved)
+        at = Position.from_json(header["position"], folder / "last.safetensors")
         load_weights(model, without_prefix("model", tensors), "last.safetensors")
     # Without a checkpoint too: a process killed between its first line and its first checkpoint starts anew.
     if runtime.is_main:

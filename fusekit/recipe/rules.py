@@ -6,9 +6,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from fusekit.recipe.hints import show
 from fusekit.recipe.schema import Evaluation, Recipe, Split, Stage, Target, Train
 from fusekit.registry import nearest
 
+LONGEST_NAME = 60
+"""Letters of a name that becomes part of a file's name or a column."""
+MOST_HZ = 10_000
+"""Steps per second; a finer grid asks for more memory than there is, and no label is as fine."""
+TAKEN = ("clip", "subject", "session", "split", "labels", "file", "time_s", "quadrant", "mean")
+"""Columns of manifests, label files and predictions, and words of score tables, that no dimension may be."""
 FREEZABLE = ("encoder", "quadrant", "projector")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -39,7 +46,12 @@ def _target(values: Values) -> Broken:
     if not dims or len(set(dims)) < len(dims):
         yield "dims", f"must name each target dimension once, found [{', '.join(dims)}]"
     yield from _words("dims", values.get("dims", ()))
+    for name in values.get("dims", ()):
+        if name in TAKEN or name.endswith("_true") or re.match(r"(gate|present|attention)_", name):
+            yield "dims", f"'{name}' is a column of the predictions table; give the dimension another name"
     yield from _above("step_hz", values, 0)
+    if values.get("step_hz", 0) > MOST_HZ:
+        yield "step_hz", f"must be at most {MOST_HZ:,}, found {values['step_hz']:g}"
 
 
 def _split(values: Values) -> Broken:
@@ -108,7 +120,9 @@ def _evaluation(values: Values) -> Broken:
 
 def _recipe(values: Values) -> Broken:
     if "name" in values and not re.fullmatch(r"\w[\w.-]*", values["name"]):
-        yield "name", f"{values['name']!r} cannot name a folder: use letters, digits, '-', '_' and '.'"
+        yield "name", f"{show(values['name'])} cannot name a folder: use letters, digits, '-', '_' and '.'"
+    elif len(values.get("name", "").encode()) > LONGEST_NAME:
+        yield "name", f"{show(values['name'])} is too long to name a folder: {LONGEST_NAME} letters at most"
     for name in values.get("requires", ()):
         if not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII):
             yield "requires", f"{name!r} is no name of a distribution, as in requires: [fusekit-ecg]"
@@ -135,7 +149,12 @@ def _recipe(values: Values) -> Broken:
 def _words(key: str, names: Iterable[str]) -> Broken:
     for name in names:  # they become columns of tables and keys of files
         if not _WORD.fullmatch(name):
-            yield key, f"{name!r} must be lower-case letters, digits and underscores, starting with a letter"
+            yield (
+                key,
+                f"{show(name)} must be lower-case letters, digits and underscores, starting with a letter",
+            )
+        elif len(name) > LONGEST_NAME:
+            yield key, f"{show(name)} is too long: {LONGEST_NAME} letters at most"
 
 
 def _at_least(key: str, values: Values, least: float) -> Broken:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fusekit.engine.files import replace_file
 from fusekit.errors import RunError
+from fusekit.runs.shapes import misshapen
 
 
 def write_text(path: Path, text: str) -> None:
@@ -30,18 +31,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file of a run holds.
+    """What a JSON file of a run or study holds.
 
     Raises:
-        RunError: it is missing, or damaged.
+        RunError: it is missing, damaged, or holds something else than a file of its name does.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(
             f"the run is not whole: there is no '{path}'. Put it back, or train anew in another folder."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"'{path}' cannot be read ({error}); was it edited or cut short? Put a whole copy back."
         ) from error
+    if fault := misshapen(path.name, value):
+        raise RunError(f"'{path}' is not what it was: {fault}. Was it edited? Put a whole copy back.")
+    return value

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fusekit.errors import RunError
+from fusekit.runs.files import read_json
 from fusekit.study.figures import predictions_path
 from fusekit.study.page import render
 from fusekit.study.report_traces import trace_data
@@ -50,7 +51,7 @@ def write_report(run_dir: Path) -> Path:
         raise RunError(
             f"the run '{run_dir}' has no scores yet. Finish it with `fusekit train --resume {run_dir}`."
         )
-    metrics = _read_json(run_dir / "metrics.json")
+    metrics = read_json(run_dir / "metrics.json")
     predictions = predictions_path(run_dir)
     traces = trace_data(read_table(predictions)) if predictions else {"clips": []}
     page = _render(
@@ -247,20 +248,13 @@ def _blocks(run_dir: Path, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     )
     for name, title in named:
         if (run_dir / name).is_file():
-            blocks.append({"title": title, "text": _pretty(_read_json(run_dir / name))})
+            blocks.append({"title": title, "text": _pretty(read_json(run_dir / name))})
     blocks.append({"title": "All scores", "text": _pretty(metrics)})
     return blocks
 
 
 def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"'{path}' is not JSON ({error}); was it edited or cut short?") from error
 
 
 def _number(value: Any, digits: int = 3) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fusekit.data.corpora.demo import DemoCorpus
 from fusekit.errors import RecipeError
 from fusekit.recipe.expansion import DEEPEST, LARGEST
 from fusekit.recipe.faults import SHOWN
@@ -75,3 +76,45 @@ def test_a_study_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_bytes(b"models: \xff\xfe")
     with pytest.raises(RecipeError, match="cannot be read"):
         load_study(tmp_path / "s.yaml")
+
+
+PLAIN = """\
+corpus: {name: demo}
+target: {dims: [valence], step_hz: 1}
+modalities:
+  face: {reader: {name: face-video}, encoder: denoising-generator, projector: conv-pyramid}
+stages:
+  - {name: whole, objective: supervised, epochs: 2, batch_size: 4}
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "said"),
+    [
+        ("[valence]", "[clip, split]", "'clip' is a column of the predictions table"),
+        ("[valence]", "[valence_true]", "'valence_true' is a column of the predictions table"),
+        ("[valence]", "[gate_face]", "'gate_face' is a column of the predictions table"),
+        ("[valence]", f"[{'v' * 300}]", "is too long: 60 letters at most"),
+        ("face:", f"{'f' * 300}:", "is too long: 60 letters at most"),
+        ("name: whole", f"name: {'w' * 300}", "is too long: 60 letters at most"),
+        ("corpus:", f"name: {'r' * 300}\ncorpus:", "is too long to name a folder"),
+        ("step_hz: 1", "step_hz: 1.0e+12", "must be at most 10,000, found 1e+12"),
+    ],
+)
+def test_names_and_numbers_have_bounds(tmp_path: Path, was: str, is_: str, said: str) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(PLAIN)
+    load(file)
+    file.write_text(PLAIN.replace(was, is_))
+    with pytest.raises(RecipeError) as caught:
+        load(file)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "args", [{"subjects": 10**9}, {"seconds": 1e12}, {"subjects": 5000, "seconds": 3600}]
+)
+def test_a_demo_corpus_is_of_a_size_that_can_be_made(args: dict[str, int]) -> None:
+    with pytest.raises(RecipeError, match="is more than is made here"):
+        DemoCorpus(**args)  # type: ignore[arg-type]

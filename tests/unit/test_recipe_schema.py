@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusekit.recipe.load import bundled, load
+from fusekit.recipe.rules import MOST_HZ
 from fusekit.recipe.schema import (
     Component,
     Evaluation,
@@ -72,7 +73,10 @@ RECIPES = st.builds(
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True),
     corpus=components(),
     target=st.builds(
-        Target, dims=st.sets(WORD, min_size=1, max_size=3).map(tuple), step_hz=POSITIVE, shuffle=st.booleans()
+        Target,
+        dims=st.sets(WORD, min_size=1, max_size=3).map(tuple),
+        step_hz=POSITIVE.filter(lambda hz: hz <= MOST_HZ),
+        shuffle=st.booleans(),
     ),
     modalities=st.dictionaries(
         WORD,

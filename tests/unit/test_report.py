@@ -225,7 +225,7 @@ def test_faults_name_the_run(tmp_path: Path) -> None:
         write_report(tmp_path)
     run = fake_run(tmp_path)
     (run / "metrics.json").write_text('{"validation"')
-    with pytest.raises(RunError, match="not JSON"):
+    with pytest.raises(RunError, match="cannot be read"):
         write_report(run)
     (run / "metrics.json").unlink()
     with pytest.raises(RunError, match="--resume"):

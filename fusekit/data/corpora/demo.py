@@ -12,7 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from fusekit.contracts import Clip, Corpus, Rejected
 from fusekit.data.cache import cache_dir
 from fusekit.data.manifest import read_manifest
-from fusekit.data.synthetic.settings import MIN_SECONDS, MIN_SUBJECTS, STREAMS_VERSION, DemoSettings
+from fusekit.data.synthetic.settings import (
+    MIN_SECONDS,
+    MIN_SUBJECTS,
+    MOST_SECONDS,
+    MOST_SUBJECTS,
+    STREAMS_VERSION,
+    DemoSettings,
+)
 from fusekit.data.synthetic.stream_writing import make_streams
 from fusekit.data.synthetic.writing import MANIFEST, make
 from fusekit.errors import RecipeError
@@ -46,6 +53,11 @@ class DemoCorpus(Corpus):
         ):
             if given < least:
                 raise RecipeError(f"corpus demo: {what} is {given}; {least:g} is the least that works")
+        if subjects > MOST_SUBJECTS or subjects * seconds > MOST_SECONDS:
+            raise RecipeError(
+                f"corpus demo: subjects ({subjects:,}) times seconds ({seconds:,.0f}) is more than is made "
+                f"here: at most {MOST_SUBJECTS:,} subjects and {MOST_SECONDS:,} s in all"
+            )
         self.settings = DemoSettings(subjects, float(seconds), seed)
 
     @property

@@ -19,6 +19,9 @@ RATE_HZ = 22_050
 ECG_HZ = 250
 MIN_SECONDS = 12.0
 MIN_SUBJECTS = 3
+MOST_SUBJECTS = 10_000
+MOST_SECONDS = 1_000_000
+"""Of all clips together: eleven days of recordings, made in about eight hours."""
 SPLITS = ("train", "validation", "test")
 
 

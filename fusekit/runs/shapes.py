@@ -1,0 +1,87 @@
+"""What the JSON files of a run and of a study hold: a file that was edited is told, not stumbled over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fusekit.recipe.hints import MismatchError, convert
+
+Number = float | None
+_SCORES = dict.fromkeys(("ccc", "rmse", "cor", "icc"), dict[str, Number])
+_PART = {
+    **_SCORES,
+    "n": int,
+    "clips": int,
+    "subjects": int,
+    "gate": {"auc_by_strength": dict[str, Number], "auc_unseen": Number},
+    "clip_quadrant": {"uar": Number, "chance": Number, "n": int, "left_out": int, "permutation_p": Number},
+}
+_PARTS = {"validation": _PART, "test": _PART}
+_RANGE = list[float]
+_SPLIT = dict.fromkeys(("train", "validation", "test"), list[str])
+
+SHAPES: dict[str, Any] = {
+    "provenance.json": {
+        "readers": dict[str, dict],
+        "boxes": list[str],
+        "plugins": list[str],
+        "distributions": dict[str, str],
+        "branches_from": list[str] | str | None,
+        "data_sha256": str | None,
+        "label_range": _RANGE,
+        "left_out": list[dict],
+    },
+    "splits.json": {**_SPLIT, "subjects": _SPLIT, "how": str, "subject_dependent": bool},
+    "metrics.json": {
+        **_PARTS,
+        "baselines": dict[str, dict],
+        "also": dict[str, dict],
+        "label_range": _RANGE,
+        "recipe": str,
+    },
+    "looks.json": list[dict],
+    "study.json": {
+        "name": str,
+        "models": list[dict],
+        "folds": list[int],
+        "seeds": list[int],
+        "dims": list[str],
+        "label_range": _RANGE | None,
+        "step_hz": float,
+        "study": dict[str, Any] | None,
+    },
+}
+"""By the file's name; a mapping names keys that, where they are there, hold what stands behind them."""
+
+NEEDED: dict[str, tuple[str, ...]] = {"study.json": ("name", "corpus", "models", "folds", "seeds", "dims")}
+
+
+def misshapen(name: str, value: Any) -> str:
+    """What is wrong with the content of the file of this name, as the end of a sentence; empty if nothing."""
+    if name not in SHAPES:
+        return ""
+    fault = _fault(value, SHAPES[name], ())
+    if fault:
+        return fault
+    gone = [key for key in NEEDED.get(name, ()) if key not in value]
+    if gone:
+        return f"has no {', '.join(gone)}"
+    if name == "splits.json":
+        return _fault(value.get("subjects", {}), _SPLIT, ("subjects",))
+    low_high = value.get("label_range") if isinstance(value, dict) else None
+    return "" if low_high is None or len(low_high) == 2 else "label_range: expected two numbers"
+
+
+def _fault(value: Any, shape: Any, path: tuple[str, ...]) -> str:
+    here = ".".join(path)
+    if isinstance(shape, Mapping):
+        if not isinstance(value, dict):
+            return f"{here}: expected a mapping".removeprefix(": ")
+        inner = (_fault(value[key], inside, (*path, key)) for key, inside in shape.items() if key in value)
+        return next((fault for fault in inner if fault), "")
+    try:
+        convert(value, shape)
+    except MismatchError as error:
+        return f"{here}: {error}".removeprefix(": ")
+    return ""
