@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from fusekit.engine.checkpoint import (
 )
 from fusekit.engine.objective import Objective
 from fusekit.engine.runtime import Runtime
+from fusekit.errors import RunError
 
 SAVE_EVERY_S = 300.0  # a killed process loses at most this much
 
