@@ -114,6 +114,12 @@ def register_components(register: Register) -> None:
     )
     register(
         "encoder",
+        "patch-generator",
+        "fusekit.nn.patch_generator:PatchGenerator",
+        "a G that starts as a cosine transform of patches: undoes damage after a short training",
+    )
+    register(
+        "encoder",
         "timm",
         "fusekit.nn.timm_encoder:TimmEncoder",
         "any timm model, weights from its hub or a local file",

@@ -15,7 +15,9 @@ from fusekit.recipe.schema import Recipe, Stage
 
 # What each objective reads of a stage; a key that it would ignore is a fault.
 SUPERVISED_ONLY = ("windows", "freeze", "degraded", "clip_grad")
-ADVERSARIAL_ONLY = ("frames_hz", "critic_steps", "gan", "lambdas", "augment")
+ADVERSARIAL_ONLY = (
+    *("frames_hz", "critic_steps", "gan", "lambdas", "g_weights", "reconstruction", "warmup", "augment"),
+)
 
 
 def misfits(recipe: Recipe) -> list[str]:

@@ -221,3 +221,11 @@ class Degradation(ABC):
 
         `x` is not changed.
         """
+
+    def drawn(self, rngs: Sequence[np.random.Generator]) -> list[str] | None:
+        """What `__call__` does to each row with generators in this state: the kind's name, "" for nothing.
+
+        It uses the generators up: make them anew for `__call__`. None, as here: it does not tell, and scores
+        are not given by kind.
+        """
+        return None

@@ -65,11 +65,10 @@ class PictureDegradation(Degradation):
     def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
         draws = np.stack([rng.random(4) for rng in rngs])
         names = list(self.kinds)
-        kind = (draws[:, 1] * len(names)).astype(int)
+        damaged, kind = self._fates(draws)
         count = np.array([len(self.kinds[name]) for name in names])[kind]
         strength = (draws[:, 2] * count).astype(int)
         severity = (draws[:, 3] * len(self.severity)).astype(int)
-        damaged = draws[:, 0] < self.probability
         out = x.clone()
         for k, s, v in sorted(set(zip(kind[damaged], strength[damaged], severity[damaged], strict=True))):
             rows = np.flatnonzero(damaged & (kind == k) & (strength == s) & (severity == v))
@@ -78,6 +77,15 @@ class PictureDegradation(Degradation):
             harder = _harder(name, self.kinds[name][s], self.severity[v])
             out[at] = self.damage(x[at], name, harder, [rngs[i] for i in rows.tolist()])
         return out
+
+    def drawn(self, rngs: Sequence[np.random.Generator]) -> list[str]:
+        names = list(self.kinds)
+        damaged, kind = self._fates(np.stack([rng.random(4) for rng in rngs]))
+        return [names[k] if hit else "" for hit, k in zip(damaged, kind, strict=True)]
+
+    def _fates(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First draws `(N, 4)` -> who is damaged `(N,)` bool, and the number of the kind `(N,)`."""
+        return draws[:, 0] < self.probability, (draws[:, 1] * len(self.kinds)).astype(int)
 
     def damage(self, x: Tensor, kind: str, strength: float, rngs: Sequence[np.random.Generator]) -> Tensor:
         """One kind of damage at one of its strengths to every row of `x (N, C, H, W)`."""

@@ -18,8 +18,7 @@ from fusekit.engine.metrics import Moments
 from fusekit.engine.objective import Objective, Rngs, WindowSource, pooled_loss
 from fusekit.engine.runtime import Runtime
 
-RECONSTRUCTION = 10.0  # inner factors of spec 3.2
-PENALTY = 10.0
+PENALTY = 10.0  # inner factor of spec 3.2
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,9 @@ class AdversarialSettings:
         gan: Wasserstein critic with gradient penalty, or the log form of eq. 13 (non-saturating for G).
         critic_steps: updates of D per update of G and P.
         lambdas: weights of D's, G's and P's terms.
+        g_weights: weights of the score, the reconstruction and the affect within G's terms.
+        reconstruction: the pass of G that is compared with the clean input: G(n), G(G(n)), or both.
+        warmup: epochs, the first of all, in which G alone learns, by the reconstruction.
     """
 
     batch_size: int
@@ -38,6 +40,9 @@ class AdversarialSettings:
     gan: Literal["wgan-gp", "log"] = "wgan-gp"
     critic_steps: int = 1
     lambdas: tuple[float, float, float] = (0.25, 0.25, 0.5)
+    g_weights: tuple[float, float, float] = (1.0, 10.0, 1.0)
+    reconstruction: Literal["first", "second", "both"] = "second"
+    warmup: int = 0
     seed: int = 0
 
 
@@ -47,10 +52,14 @@ class Adversarial(Objective):
     With x clean, n damaged, y = (V, A) and s, a the outputs of D:
 
     - L_D = mean s(G(n)) - mean s(x) + L_afc(a(x), y) + 10 GP, GP on the line between x and G(n), in float32
-    - L_G = -mean s(G(n)) + 10 mean |x - G(G(n))| + L_afc(a(G(n)), y)
+    - L_G = -mean s(G(n)) + 10 R + L_afc(a(G(n)), y), with other weights by `g_weights`
+    - R = mean |x - G(G(n))| as in the precursor's code, which nothing ties to G(n) itself; by
+      `reconstruction` mean |x - G(n)|, as the paper's text has it ("G estimates the cleaned
+      reconstruction"), or the mean of both
     - L_P = L_afc(P(Z, Q), y), whose gradient reaches G's encoder through Z
 
-    summed with `lambdas`; one optimiser per network. Without degradation n = x (Vi, Au).
+    summed with `lambdas`; one optimiser per network. Without degradation n = x (Vi, Au). In the epochs of
+    the `warmup` R is all there is, and D and P stay as they are.
 
     Args:
         model: a model of this one modality: its branch (shared with the whole model) and a tail of its own.
@@ -115,6 +124,8 @@ class Adversarial(Objective):
         labels = (target, known, weight)
         mix = [rng.random() for rng in self.rngs(epoch, indices, "penalty")]
         self.model.train()
+        if epoch < self.settings.warmup:
+            return self._warmup_step(clean, damaged)
         both = (self._critic_updates() + 1) % self.settings.critic_steps == 0
         # D's update leaves G as it is, so the pass that D judges is also the first pass of G's own update.
         with self.runtime.autocast(), torch.set_grad_enabled(both):
@@ -125,6 +136,21 @@ class Adversarial(Objective):
         if both:
             losses |= self._generator_step(clean, z, cleaned, labels, batch.context)
         return losses
+
+    def _warmup_step(self, clean: Tensor, damaged: Tensor) -> dict[str, Tensor]:
+        with self.runtime.autocast():
+            cleaned = self.branch.encoder.decode(self.branch.encoder.encode(damaged))
+            difference = self._difference(clean, cleaned)
+        self._update(("g",), difference)
+        return {"g_reconstruction": self.settings.g_weights[1] * difference.detach()}
+
+    def _difference(self, clean: Tensor, cleaned: Tensor) -> Tensor:
+        """R of the class: what is left of the damage after the passes that the settings name."""
+        encoder, which = self.branch.encoder, self.settings.reconstruction
+        if which == "first":
+            return l1_loss(cleaned.float(), clean)
+        second = l1_loss(encoder.decode(encoder.encode(cleaned)).float(), clean)
+        return second if which == "second" else (l1_loss(cleaned.float(), clean) + second) / 2
 
     def _afc(self, prediction: Tensor, labels: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
         return pooled_loss(self.loss, self.runtime, prediction, *labels)
@@ -168,11 +194,11 @@ class Adversarial(Objective):
         labels: tuple[Tensor, Tensor, Tensor | None],
         context: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
-        encoder, critic = self.branch.encoder, self.branch.quadrant
+        critic = self.branch.quadrant
         critic.requires_grad_(False)  # G's loss passes through D without training it
         with self.runtime.autocast():
             judged: Latent = critic(cleaned, z)
-            second = encoder.decode(encoder.encode(cleaned))
+            difference = self._difference(clean, cleaned)
             ones = torch.ones(len(z), 1, dtype=torch.bool, device=z.device)
             prediction, _, _ = self.model.predict(
                 {self.modality: judged}, ones[..., None], ones, context=context
@@ -181,10 +207,12 @@ class Adversarial(Objective):
         assert judged.realness is not None  # a critic gives both
         assert judged.affect is not None
         score = judged.realness.float()
+        source, _, affect = self.settings.g_weights
         losses = {
-            "g_source": -score.mean() if self.settings.gan == "wgan-gp" else log_loss(-score).mean(),
-            "g_reconstruction": RECONSTRUCTION * l1_loss(second.float(), clean),
-            "g_affect": self._afc(judged.affect.float(), labels),
+            "g_source": source
+            * (-score.mean() if self.settings.gan == "wgan-gp" else log_loss(-score).mean()),
+            "g_reconstruction": self.settings.g_weights[1] * difference,
+            "g_affect": affect * self._afc(judged.affect.float(), labels),
             "p": self._afc(prediction[:, 0].float(), labels),
         }
         _, g, p = self.settings.lambdas

@@ -154,7 +154,8 @@ def _run_phase(
             "seconds": round(time.monotonic() - started, 3),
             "train": train,
         }
-        if at.epoch % phase.validate_every == 0 or at.epoch == phase.epochs:
+        scored = at.epoch > phase.warmup and (at.epoch - phase.warmup) % phase.validate_every == 0
+        if scored or at.epoch == phase.epochs:
             # Running statistics, as of a batch norm, are each process's own until here.
             for module in objective.modules.values():
                 keeper.runtime.broadcast(module)

@@ -66,6 +66,7 @@ class Phase:
     Attributes:
         name: shown in the progress bar. stage, objective: from the recipe. window: steps per window.
         epochs, validate_every: how long, how often to validate (and after the last epoch).
+        warmup: so many of the first epochs leave nothing that could be scored: no validation, no best.
         lr_schedule: "constant", or "linear": in the phase's second half every learning rate falls to 0.
         make: builds the objective when its turn comes, from what the phases before left in the model.
     """
@@ -78,6 +79,7 @@ class Phase:
     validate_every: int
     make: Callable[[], Objective]
     lr_schedule: Literal["constant", "linear"] = "constant"
+    warmup: int = 0
 
 
 def pooled_loss(

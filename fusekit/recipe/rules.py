@@ -101,8 +101,10 @@ def _stage(values: Values) -> Broken:
             yield "degraded", "damaged copies are for all modalities together; take it out, or `modalities`"
     if not 0 <= values.get("degraded", 0) <= 1:
         yield "degraded", f"must be from 0 to 1, found {values['degraded']:g}"
-    for weight in values.get("lambdas", ()):
-        yield from _at_least("lambdas", {"lambdas": weight}, 0)
+    for key in ("lambdas", "g_weights"):
+        for weight in values.get(key, ()):
+            yield from _at_least(key, {key: weight}, 0)
+    yield from _at_least("warmup", values, 0)
     for part in values.get("freeze", ()):
         if part not in FREEZABLE:
             known = f"Parts: {', '.join(FREEZABLE)}"

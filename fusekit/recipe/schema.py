@@ -110,6 +110,12 @@ class Stage:
         critic_steps: updates of D per update of G and P.
         gan: "wgan-gp" or the paper's "log" form (eq. 13).
         lambdas: weights of the losses of D, G and P.
+        g_weights: weights within G's loss: of D's score, of the reconstruction, of D's affect (the
+            precursor's code: 1, 10, 1).
+        reconstruction: whose difference from the clean input is in G's loss: the "first" pass G(n) of the
+            damaged input n (the paper's text), the "second" G(G(n)) (the precursor's code), or the mean of
+            "both". Only the first ties what G gives to the clean input.
+        warmup: epochs ahead of `epochs` in which G alone learns, by the reconstruction; much cheaper ones.
         validate_every: epochs between two validations.
         augment: flips, shifts and the like of spec 4.5.
         degraded: share of windows in which one modality's cached latents are of damaged inputs (spec: 0).
@@ -131,6 +137,9 @@ class Stage:
     critic_steps: int = 1
     gan: Literal["wgan-gp", "log"] = "wgan-gp"
     lambdas: tuple[float, float, float] = (0.25, 0.25, 0.5)
+    g_weights: tuple[float, float, float] = (1.0, 10.0, 1.0)
+    reconstruction: Literal["first", "second", "both"] = "second"
+    warmup: int = 0
     validate_every: int = 1
     augment: bool = False
     degraded: float = 0.0

@@ -61,7 +61,10 @@ def plan(
             for m in (m for m in model.names if stage.trains(m) and m not in taken):
                 make = partial(maker.adversarial, number, loss, m)
                 name = f"{stage.name} {m}"
-                phases.append(Phase(name, stage.name, stage.objective, 1, stage.epochs, every, make, falls))
+                epochs = stage.warmup + stage.epochs
+                phases.append(
+                    Phase(name, stage.name, stage.objective, 1, epochs, every, make, falls, stage.warmup)
+                )
         elif stage.apart:
             for m in filter(stage.trains, model.names):
                 clips = _of_modality(data.steps["train"], model.names.index(m), m)
@@ -154,6 +157,9 @@ class ObjectiveMaker:
                 gan=stage.gan,
                 critic_steps=stage.critic_steps,
                 lambdas=stage.lambdas,
+                g_weights=stage.g_weights,
+                reconstruction=stage.reconstruction,
+                warmup=stage.warmup,
                 seed=recipe.train.seed,
             ),
             self.runtime,

@@ -7,11 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from fusekit import build
-from fusekit.batch import to_float
-from fusekit.contracts import DenoisingEncoder
 from fusekit.data.labels import quadrant
 from fusekit.data.steps import ClipSteps
 from fusekit.engine.evaluation import ClipPrediction, predict_clips, score_clips
@@ -22,6 +19,7 @@ from fusekit.errors import RunError
 from fusekit.runs import Data, Run
 from fusekit.runs.files import read_json, write_json
 from fusekit.study import baselines
+from fusekit.study.denoising import denoising_scores, draw_denoising
 from fusekit.study.gates import gate_separation
 from fusekit.study.predictions import predictions_table, with_test_rows
 from fusekit.study.statistics import FEWEST_ARRANGEMENTS, permutation_test
@@ -75,6 +73,9 @@ def assess(
     write_table(path, table if final else with_test_rows(table, path))
     seen = _kinds(data.steps["train"])
     for part in parts:
+        denoising = denoising_scores(run, data.steps[part])
+        if denoising:
+            metrics[part]["denoising"] = denoising
         rows = {k: v[table["split"] == part] for k, v in table.items()}
         separation = gate_separation(rows, seen)
         if separation is not None:
@@ -251,50 +252,3 @@ def _kinds(clips: Sequence[ClipSteps]) -> set[str]:
         if name.endswith("_kind")
         for kind in np.unique(column.astype(str))
     }
-
-
-def draw_denoising(run: Run, clips: Sequence[ClipSteps]) -> None:
-    """`figures/denoising.png`: degraded, denoised and clean validation inputs, for encoders that decode."""
-    from fusekit.study.figures import denoising_triples
-
-    triples = denoising_examples(run, clips)
-    if triples:
-        denoising_triples(triples, run.folder / "figures" / "denoising.png")
-
-
-def denoising_examples(
-    run: Run, clips: Sequence[ClipSteps], examples: int = 5
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """`{modality: (degraded, denoised, clean)}`, each `(n, *raw)` in -1..1, drawn by a fixed seed; of
-    modalities whose encoder decodes and whose inputs are degraded."""
-    triples: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    for column, m in enumerate(run.model.names):
-        encoder = run.model.branches[m].encoder
-        degradation = build.build_degradations(run.recipe, run.registry)[m]
-        if not isinstance(encoder, DenoisingEncoder) or degradation is None:
-            continue
-        if len(run.readers[m].raw_shape) not in (2, 3):  # neither a series nor a picture: nothing to draw
-            continue
-        rng = np.random.default_rng(0)
-        pictures = []
-        for clip in (clips[i % len(clips)] for i in rng.permutation(examples)):
-            fit = clip.present[:, column]
-            if f"{m}_damage" in clip.extra:  # planted damage is no clean example
-                fit = fit & (np.nan_to_num(clip.extra[f"{m}_damage"].astype(float)) == 0)
-            if fit.any():
-                pictures.append(clip.inputs(m, rng.choice(np.flatnonzero(fit), 1)))
-        if not pictures:
-            continue
-        clean = to_float(torch.from_numpy(np.concatenate(pictures)))
-        degraded = clean
-        # Half of the draws leave the input as it is; show damage.
-        rngs = [np.random.default_rng([1, i]) for i in range(len(clean))]
-        for _ in range(8):
-            fresh = degradation(clean, rngs)
-            same = (degraded == clean).flatten(1).all(1).view(-1, *[1] * (clean.dim() - 1))
-            degraded = torch.where(same, fresh, degraded)
-        with torch.no_grad():
-            x = degraded.to(run.runtime.device)
-            cleaned = encoder.decode(encoder.encode(x)).float().cpu()
-        triples[m] = (degraded.numpy(), cleaned.numpy(), clean.numpy())
-    return triples

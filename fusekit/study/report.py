@@ -23,7 +23,11 @@ METRICS = ("ccc", "rmse", "cor", "icc")
 """In the order of the table: the CCC is what a run is judged by."""
 
 TITLES = {
-    "denoising": ("Denoising", "Degraded inputs, what the generator makes of them, and the clean ones."),
+    "denoising": (
+        "Denoising",
+        "Degraded validation inputs, what the encoder makes of them, and the clean ones. The errors of many "
+        "more of them are under Scores.",
+    ),
     "gate_by_damage": (
         "Gate under damage",
         "The gate should leave a modality that is damaged, the more the stronger the damage. Boxes: "
@@ -198,7 +202,22 @@ def _also(metrics: Mapping[str, Any]) -> list[str]:
             unseen = gate.get("auc_unseen")
             more = f"; {_number(unseen)} on kinds that training never had" if unseen is not None else ""
             lines.append(f"Gate on {part}: tells which modality is damaged with AUC {by}{more}.")
+        for m, errors in metrics[part].get("denoising", {}).items():
+            lines.append(_denoising(part, m, errors))
     return lines
+
+
+def _denoising(part: str, modality: str, errors: Mapping[str, Any]) -> str:
+    def change(of: Mapping[str, Any]) -> str:
+        worse = "" if of["denoised"] < of["degraded"] else " (does not denoise)"
+        return f"{_number(of['degraded'])} → {_number(of['denoised'])}{worse}"
+
+    kinds = ", ".join(f"{kind} {change(of)}" for kind, of in errors["by_kind"].items())
+    return (
+        f"Denoising of {modality} on {part}, mean |error| against the clean inputs on −1..1 over "
+        f"{errors['rows']} degraded ones: {change(errors)}{'; by kind: ' if kinds else ''}{kinds}. Clean "
+        f"inputs come back within {_number(errors['clean'])}."
+    )
 
 
 def _facts(metrics: Mapping[str, Any]) -> list[str]:

@@ -48,6 +48,13 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
             console.print(
                 f"  gate, AUC of one modality's damage against the other's: {by}{unseen}", highlight=False
             )
+        for m, errors in own.get("denoising", {}).items():
+            harm = "" if errors["denoised"] < errors["degraded"] else ": it does not denoise"
+            console.print(
+                f"  {m}, mean |error| of degraded inputs and of what is made of them: "
+                f"{_cell(errors['degraded'])}, {_cell(errors['denoised'])}{harm}",
+                highlight=False,
+            )
         if "clip_quadrant" in own:
             q = own["clip_quadrant"]
             test = (

@@ -71,6 +71,7 @@ def _data() -> list[Case]:
 def _networks() -> list[Case]:
     return [
         Case("encoder", "denoising-generator", {"width": 4}, exports=True),
+        Case("encoder", "patch-generator", {"width": 4}, exports=True),
         Case("encoder", "mlp", {"hidden": [6], "dropout": 0.5}, raw_shape=(7,), exports=True),
         Case("encoder", "timm", {"model": "test_resnet"}, raw_shape=(3, 32, 32)),
         Case("quadrant", "classifier", exports=True),

@@ -19,6 +19,15 @@ from fusekit.engine.checkpoint import optimizer_tensors, restore_optimizer
 from fusekit.engine.losses import AFC
 
 DIMS = ("valence", "arousal")
+GOLDEN = {
+    "d_affect": 0.358792,
+    "d_source": -0.143305,
+    "d_penalty": 4.075613,
+    "g_source": 0.187845,
+    "g_reconstruction": 5.815349,
+    "g_affect": -4.497234,
+    "p": 0.429324,
+}
 
 
 def _objective(
@@ -143,6 +152,72 @@ def test_the_terms_are_those_of_the_spec(tiny: SimpleNamespace, gan: Any) -> Non
     prediction = objective.model.predict({"face": d(cleaned, z)}, ones[..., None], ones)[0][:, 0]
     torch.testing.assert_close(losses["p"], afc(prediction, target, known).detach())
     assert PENALTY == 10
+
+
+@pytest.mark.parametrize("which", ["first", "second", "both"])
+def test_the_reconstruction_compares_the_passes_that_it_names(tiny: SimpleNamespace, which: Any) -> None:
+    weights = (0.5, 100.0, 0.25)
+    objective = _objective(tiny, reconstruction=which, lambdas=(0.0, 0.0, 0.0), g_weights=weights)
+    d, g = objective.branch.quadrant, objective.branch.encoder
+    clean, z, cleaned, labels = _prepared(objective)
+    losses = objective._generator_step(clean, z, cleaned, labels, {})
+    first = (clean - cleaned).abs().mean().detach()
+    second = (clean - g.decode(g.encode(cleaned))).abs().mean().detach()
+    expected = {"first": first, "second": second, "both": (first + second) / 2}[which]
+    torch.testing.assert_close(losses["g_reconstruction"], 100 * expected)
+    score, affect = d.judge(cleaned)
+    torch.testing.assert_close(losses["g_source"], -0.5 * score.mean().detach())
+    torch.testing.assert_close(losses["g_affect"], 0.25 * AFC()(affect, labels[0], labels[1]).detach())
+
+
+@pytest.mark.parametrize(("which", "passes"), [("first", 1), ("second", 2), ("both", 2)])
+def test_only_the_first_pass_costs_no_second(
+    tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, which: Any, passes: int
+) -> None:
+    objective = _objective(tiny, reconstruction=which)
+    encoder, calls = objective.branch.encoder, []
+    decode = encoder.decode
+    monkeypatch.setattr(encoder, "decode", lambda z: (calls.append(1), decode(z))[1])
+    objective.step(np.arange(8), 0)
+    assert len(calls) == passes
+
+
+def test_the_second_pass_alone_does_not_tie_the_first_to_the_clean_input(tiny: SimpleNamespace) -> None:
+    """A G that turns every picture into its negative: G(G(x)) = x, and the precursor's loss is content."""
+    objective = _objective(tiny)
+    encoder = objective.branch.encoder
+    encoder.encode = lambda x: x  # type: ignore[method-assign]
+    encoder.decode = lambda z: -z  # type: ignore[method-assign]
+    clean = torch.rand(2, 3, 16, 16)
+    assert float(objective._difference(clean, -clean)) == 0
+    first = _objective(tiny, reconstruction="first")
+    assert float(first._difference(clean, -clean)) == pytest.approx(2 * float(clean.mean()))
+
+
+def test_in_the_warm_up_g_alone_learns_by_the_reconstruction(tiny: SimpleNamespace) -> None:
+    objective = _objective(tiny, reconstruction="first", warmup=2)
+    before = {k: _state(n) for k, n in objective.networks.items()}
+    clean, _, cleaned, _ = _prepared(objective)
+    expected = 10 * (clean - cleaned).abs().mean().detach()
+    losses = objective.step(np.arange(8), 0)
+    assert set(losses) == {"g_reconstruction"}
+    torch.testing.assert_close(losses["g_reconstruction"], expected)
+    assert _changed(before["g"], objective.networks["g"])
+    assert not _changed(before["d"], objective.networks["d"])
+    assert not _changed(before["p"], objective.networks["p"])
+    assert set(objective.step(np.arange(8), 1)) == {"g_reconstruction"}
+    assert "d_source" in objective.step(np.arange(8), 2)
+    assert all(_changed(before[k], n) for k, n in objective.networks.items())
+
+
+def test_without_options_it_trains_as_it_did_before_there_were_any(tiny: SimpleNamespace) -> None:
+    """Figures of the code before `reconstruction`, `g_weights` and `warmup` (where all weights were also
+    equal, bit for bit)."""
+    objective = _objective(tiny)
+    for epoch in range(3):
+        losses = objective.step(np.arange(8), epoch)
+    found = {name: float(value) for name, value in losses.items()}
+    assert found == pytest.approx(GOLDEN, rel=1e-3, abs=1e-4)
 
 
 def test_d_is_not_trained_by_g_s_loss(tiny: SimpleNamespace) -> None:

@@ -214,3 +214,18 @@ def test_every_severity_is_drawn_and_none_below_one_is_taken(monkeypatch):
         PictureDegradation(severity=(0.5,))
     with pytest.raises(RecipeError, match="severity"):
         PictureDegradation(severity=())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_tells_what_it_does_to_each_row(kind):
+    done = {}
+
+    class Watched(kind):
+        def damage(self, x, name, strength, generators):
+            done.update(dict.fromkeys(map(id, generators), name))
+            return super().damage(x, name, strength, generators)
+
+    own = rngs(60)
+    Watched()(spectrograms(60, 16), own)
+    assert kind().drawn(rngs(60)) == [done.get(id(rng), "") for rng in own]
+    assert set(kind().drawn(rngs(200))) == {"", *kind.kinds}

@@ -167,6 +167,16 @@ def test_validation_comes_every_so_often_and_after_the_last_epoch(
     assert [bool(line["validation"]) for line in journal(tmp_path)] == [False, True, False, True, True]
 
 
+def test_epochs_of_a_warm_up_are_not_validated_and_cannot_be_the_best(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
+    model = toy_model()
+    (phase,) = toy_phases(model, [(0.1,) * 5], validate_every=2)
+    watcher = fitted(tmp_path, model, [replace(phase, warmup=2)], tiny.runtime())
+    assert [epoch for epoch, _ in watcher.scores] == [4, 5]
+    assert [line["epoch"] for line in journal(tmp_path) if not line["validation"]] == [1, 2, 3]
+
+
 def test_a_phase_without_a_batch_is_told(
     tmp_path: Path, tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

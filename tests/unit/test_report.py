@@ -125,6 +125,26 @@ def outside_scripts(page: str) -> str:
     return re.sub(r"<script.*?</script>", "", page, flags=re.S)
 
 
+def test_denoising_is_told_by_kind_and_where_it_does_not_denoise(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+    metrics = json.loads((run / "metrics.json").read_text())
+    noise = {"degraded": 0.1, "denoised": 0.08, "rows": 40}
+    blur = {"degraded": 0.06, "denoised": 0.06, "rows": 41}
+    face = {"degraded": 0.145, "denoised": 0.116, "rows": 81, "clean": 0.011}
+    metrics["test"]["denoising"] = {"face": {**face, "by_kind": {"blur": blur, "noise": noise}}}
+    worse = {"degraded": 0.12, "denoised": 0.21, "rows": 9, "clean": 0.2, "by_kind": {}}
+    metrics["validation"]["denoising"] = {"voice": worse}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    text = outside_scripts(write_report(run).read_text())
+    assert (
+        "Denoising of face on test, mean |error| against the clean inputs on −1..1 over 81 degraded ones: "
+        "0.145 → 0.116; by kind: blur 0.060 → 0.060 (does not denoise), noise 0.100 → 0.080. "
+        "Clean inputs come back within 0.011."
+    ) in text
+    assert "Denoising of voice on validation" in text
+    assert "0.120 → 0.210 (does not denoise). Clean inputs come back within 0.200." in text
+
+
 def test_one_file_with_the_right_numbers(tmp_path: Path) -> None:
     run = fake_run(tmp_path)
     data = picture(run / "figures" / "denoising.png")

@@ -155,7 +155,10 @@ def _losses(sketch: Sketch, branch: Branch, tail: Box, stage: Stage) -> None:
     x = branch.features.left[0] + wide / 2
     terms = [f"x real, G({n}) not ({critic})", f"+ {loss}(a(x), y)    a: coarse affect of D"]
     one = sketch.box(Box(x, low - 0.1, wide, 0.66), f"{d} · L_D", terms, dashed=True)
-    terms = [f"G({n}) held for real + 10 · mean |x − G(G({n}))|", f"+ {loss}(a(G({n})), y)"]
+    score, weight, affect = (f"{value:g} · " if value != 1 else "" for value in stage.g_weights)
+    passes = {"first": f"G({n})", "second": f"G(G({n}))", "both": f"[G({n}), G(G({n}))]"}
+    difference = f"mean |x − {passes[stage.reconstruction]}|"
+    terms = [f"{score}G({n}) held for real + {weight}{difference}", f"+ {affect}{loss}(a(G({n})), y)"]
     two = sketch.box(Box(x, low - 0.95, wide, 0.66), f"{g} · L_G", terms, dashed=True)
     sketch.arrow((branch.d.right[0], one.y), one.left, dashed=True)
     sketch.arrow(branch.d.bottom, (branch.d.x, two.y), two.left, dashed=True)

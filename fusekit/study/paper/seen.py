@@ -11,7 +11,7 @@ from fusekit.batch import to_float
 from fusekit.data.steps import ClipSteps
 from fusekit.registry import Registry
 from fusekit.runs import open_run
-from fusekit.study.assess import denoising_examples
+from fusekit.study.denoising import denoising_examples
 from fusekit.study.figures import denoising_triples
 from fusekit.study.paper.results import Results, Scored
 

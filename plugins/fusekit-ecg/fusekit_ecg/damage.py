@@ -77,6 +77,10 @@ class ECGDegradation(Degradation):
             out[i] = self.damage(x[i], name, strengths[int(strength * len(strengths))] * factor, rng)
         return out
 
+    def drawn(self, rngs: Sequence[np.random.Generator]) -> list[str]:
+        kinds, draws = list(self.kinds), [rng.random(4) for rng in rngs]
+        return [kinds[int(d[1] * len(kinds))] if d[0] < self.probability else "" for d in draws]
+
     def damage(self, x: Tensor, kind: str, strength: float, rng: np.random.Generator) -> Tensor:
         """One kind of damage at one strength to one window `(leads, samples)`."""
         leads, samples = x.shape
