@@ -9,6 +9,7 @@ import numpy as np
 
 from fusekit.contracts import Clip, Reader, Rejected, Stream
 from fusekit.data.labels import align
+from fusekit.data.units import misfit
 from fusekit.errors import DataError
 
 
@@ -83,7 +84,8 @@ def build_steps(
         labelled: leave out clips without any label (False: prediction, where labels are not needed).
 
     Returns:
-        The clips that can be used, and those left out with the reason.
+        The clips that can be used, and those left out with the reason: among others, times of labels or
+        tables in another unit than seconds, by their length.
 
     Raises:
         DataError: no clip is left.
@@ -97,6 +99,9 @@ def build_steps(
             rejected.append(Rejected(clip.id, f"none of {', '.join(readers)} could be read"))
             continue
         lasts = {m: float(np.asarray(stream["duration_s"]).reshape(-1)[0]) for m, stream in own.items()}
+        if odd := misfit(clip, own, readers):
+            rejected.append(Rejected(clip.id, odd))
+            continue
         times = grid(max(lasts.values()), step_hz)
         aligned = align(clip.labels, times, dims, label_range)
         if labelled and not aligned.known.any():
@@ -122,6 +127,8 @@ def build_steps(
                 dtypes=dtypes,
             )
         )
+    if not built and not labelled:
+        raise DataError("; ".join(f"{r.where}: {r.reason}" for r in rejected))
     if not built:
         raise DataError(_nothing_left(rejected, dims))
     return built, rejected

@@ -14,6 +14,7 @@ from fusekit.contracts import Reader, Source, Stream
 from fusekit.data.columns import other_names
 from fusekit.data.feature_table import SUFFIXES, FeatureTable, read_features
 from fusekit.data.table_formats import FORMATS, TableFormat
+from fusekit.data.units import sparse_rows
 from fusekit.errors import DataError, RecipeError
 
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a row at 0.3 s and still sees it
@@ -142,6 +143,8 @@ class Features(Reader):
                 f"column {table.unread!r} looks like times and is not read as such: name it by "
                 f"time={table.unread}"
             )
+        if self.time_unit is None and source.step_s is None and (odd := sparse_rows(times)):
+            doubts.append(odd)
         return {
             "values": np.where(complete[:, None], values, np.float32(0)),
             "complete": complete,
