@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fusekit.contracts import Clip
+from fusekit.data.names import composed
 from fusekit.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -58,8 +59,8 @@ class Split:
                 f"the stored split has no {', '.join(missing)}: delete the file to make a new one"
             )
         return cls(
-            **{name: tuple(map(str, data[name])) for name in PARTS},
-            subjects={name: tuple(map(str, data["subjects"][name])) for name in PARTS},
+            **{name: tuple(composed(str(i)) for i in data[name]) for name in PARTS},
+            subjects={name: tuple(composed(str(s)) for s in data["subjects"][name]) for name in PARTS},
             how=str(data["how"]),
             subject_dependent=bool(data["subject_dependent"]),
         )

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from fusekit.contracts import Labels
+from fusekit.data.label_ranges import scale as scale
+from fusekit.data.label_ranges import unscale as unscale
 
 VALENCE, AROUSAL = "valence", "arousal"
 BIN_WIDTH = 0.1
@@ -18,20 +20,6 @@ BINS = 20
 _EDGE = 1e-4  # a label of 0.3 stored as float32 is 0.29999998: it belongs to the bin that starts at 0.3
 _CLOCK = 1e-6  # seconds; 3 * 0.1 s is a hair later than a step at 0.3 s and still belongs to it
 MIN_HOLD_S = 0.5
-
-
-def scale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:
-    """`(..., K)` in the corpus's range -> the common scale -1..1, float32; midpoint 0 (spec 4.6)."""
-    low, high = label_range
-    scaled = (np.asarray(values, np.float64) - (low + high) / 2) / ((high - low) / 2)
-    # The midpoint of 0..0.7, stored as float32, would scale to a hair below 0, and a tie is high.
-    return np.where(np.abs(scaled) < 1e-6, 0.0, scaled).astype(np.float32)
-
-
-def unscale(values: np.ndarray, label_range: tuple[float, float]) -> np.ndarray:
-    """Inverse of `scale`."""
-    low, high = label_range
-    return (np.asarray(values, np.float64) * ((high - low) / 2) + (low + high) / 2).astype(np.float32)
 
 
 def quadrant(values: np.ndarray) -> np.ndarray:

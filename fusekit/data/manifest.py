@@ -7,21 +7,25 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+
 from fusekit.contracts import Clip, Labels, Rejected, Source
-from fusekit.data.delimited import as_number, nearest, read_table
+from fusekit.data.delimited import as_number, ragged, read_table
 from fusekit.data.folds import PARTS
 from fusekit.data.label_file import label_rows, read_labels
+from fusekit.data.label_ranges import COMMON, Range, on_common_scale, row_ranges, shared_range, told
+from fusekit.data.manifest_columns import OPTIONAL as OPTIONAL
+from fusekit.data.manifest_columns import REQUIRED as REQUIRED
+from fusekit.data.manifest_columns import SUFFIXES as SUFFIXES
+from fusekit.data.manifest_columns import check_header
+from fusekit.data.names import composed, existing
 from fusekit.errors import DataError
-
-REQUIRED = ("clip", "subject")
-OPTIONAL = ("session", "split", "labels", "label_min", "label_max")
-SUFFIXES = ("_boxes", "_start_s", "_step_s")
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,16 @@ class Manifest:
 
     Attributes:
         clips: sorted by id; rejected: rows left out, with their line and the reason.
-        label_range: the corpus's range.
-        rows: `{clip id: line number}`.
+        label_range: of the clips' labels: the one that all rows and dimensions have; where they differ,
+            -1..1, to which each is mapped.
+        rows: `{clip id: line number}`. ranges: which there are, for people.
     """
 
     clips: list[Clip]
     rejected: list[Rejected]
     label_range: tuple[float, float]
     rows: dict[str, int]
+    ranges: str
 
 
 def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) -> Manifest:
@@ -48,21 +54,22 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
             needed).
 
     Raises:
-        DataError: the file or its header is wrong, label ranges disagree, or no row can be used.
+        DataError: the file or its header is wrong, or no row can be used.
     """
     header, table = read_table(path)
-    _check_header(path, header, modalities)
+    columns = {m: composed(m) for m in modalities}
+    check_header(path, header, list(columns.values()), [composed(dim) for dim in dims])
     clips: list[Clip] = []
+    ranges: dict[str, dict[str, Range]] = {}
     rejected: list[Rejected] = []
     first: dict[str, int] = {}
     rows: list[tuple[int, dict[str, str]]] = []
     for line, cells in table:
         if len(cells) == len(header):
-            rows.append((line, dict(zip(header, cells, strict=True))))
+            rows.append((line, dict(zip(header, map(composed, cells), strict=True))))
         else:
-            reason = f"it has {len(cells)} cells, the header has {len(header)}"
+            reason = f"it has {ragged(len(cells), len(header))}"
             rejected.append(Rejected(f"{path.name} row {line}", reason))
-    label_range = _label_range(path, rows)
     for line, row in rows:
         name = row["clip"]
         try:
@@ -71,7 +78,9 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
                     f"column clip: {name!r} is already the clip of row {first[name]}; ids are unique"
                 )
             first.setdefault(name, line)
-            clips.append(_clip(path.parent, row, modalities, dims, label_range))
+            own = _ranges(row, dims)
+            clips.append(_clip(path.parent, row, columns, dims, own))
+            ranges[name] = own
         except DataError as fault:
             rejected.append(
                 Rejected(f"{path.name} row {line}" + (f" (clip {name})" if name else ""), str(fault))
@@ -84,7 +93,19 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
         raise DataError(
             f"{path}: none of {len(table)} rows can be used. {reasons or 'Add rows below the header'}"
         )
-    return Manifest(sorted(clips, key=lambda c: c.id), rejected, label_range, first)
+    used = [ranges[c.id] for c in clips]
+    label_range = shared_range(used)
+    if label_range is None:
+        for clip in clips:
+            if clip.labels is not None:
+                clip.labels = on_common_scale(clip.labels, ranges[clip.id])
+    clips.sort(key=lambda c: c.id)
+    return Manifest(clips, rejected, label_range or COMMON, first, told(used))
+
+
+def _ranges(row: dict[str, str], dims: Sequence[str]) -> dict[str, Range]:
+    found = row_ranges(row, [composed(dim) for dim in dims] or [""])
+    return {dim: found[composed(dim)] for dim in dims} or found
 
 
 def write_manifest(folder: Path, clips: Sequence[Clip], label_range: tuple[float, float]) -> Path:
@@ -120,56 +141,12 @@ def write_manifest(folder: Path, clips: Sequence[Clip], label_range: tuple[float
     return folder / "manifest.csv"
 
 
-def _check_header(path: Path, header: Sequence[str], modalities: Sequence[str]) -> None:
-    faults = [
-        f"there is no column {name!r}{nearest(name, header)}" for name in REQUIRED if name not in header
-    ]
-    own = {suffix: [m + suffix for m in modalities] for suffix in SUFFIXES}
-    known = [*REQUIRED, *OPTIONAL, *modalities, *(name for names in own.values() for name in names)]
-    absent = [m for m in modalities if m not in header]
-    for modality in absent:
-        faults.append(f"there is no column {modality!r} for that modality{nearest(modality, header)}")
-    for name in header:
-        # Columns that this recipe does not read are welcome; a slip of the pen in a known name is not.
-        close = (
-            [] if name in known else get_close_matches(name, [k for k in known if k not in header], 1, 0.8)
-        )
-        if close and close[0] not in (*REQUIRED, *absent):
-            faults.append(f"column {name!r} is unknown; did you mean {close[0]!r}?")
-    if faults:
-        raise DataError(f"{path}: " + "; ".join(faults))
-
-
-def _label_range(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> tuple[float, float]:
-    """The one range that all rows state; -1..1 where none does."""
-    found: dict[tuple[str, str], int] = {}
-    for line, row in rows:
-        found.setdefault((row.get("label_min", ""), row.get("label_max", "")), line)
-    found = {cells: line for cells, line in found.items() if cells != ("", "")}
-    ranges: dict[tuple[float, float], int] = {}
-    for (low_cell, high_cell), line in found.items():
-        low, high = as_number(low_cell), as_number(high_cell)
-        if low is None or high is None or not low < high:
-            raise DataError(
-                f"{path}: row {line}: label_min {low_cell!r} and label_max {high_cell!r} must be two "
-                "numbers, the smaller first, or both be empty (-1 and 1)"
-            )
-        ranges.setdefault((low, high), line)
-    if len(ranges) > 1:
-        (one, first), (two, second) = list(ranges.items())[:2]
-        raise DataError(
-            f"{path}: label ranges differ: row {first} says {one[0]:g}..{one[1]:g}, row {second} "
-            f"{two[0]:g}..{two[1]:g}; one manifest has one range"
-        )
-    return next(iter(ranges), (-1.0, 1.0))
-
-
 def _clip(
     folder: Path,
     row: dict[str, str],
-    modalities: Sequence[str],
+    columns: Mapping[str, str],
     dims: Sequence[str],
-    label_range: tuple[float, float],
+    ranges: Mapping[str, Range],
 ) -> Clip:
     for name in REQUIRED:
         if not row[name]:
@@ -183,14 +160,15 @@ def _clip(
         )
         hint = f"; did you mean {close!r}?" if close else ""
         raise DataError(f"column split: {split!r} is none of {', '.join(PARTS)}{hint}")
-    sources = {m: _source(folder, row, m) for m in modalities if row[m]}
+    sources = {m: _source(folder, row, column) for m, column in columns.items() if row[column]}
     if not sources:
-        raise DataError(f"column {modalities[0]}: no file is given for any of {', '.join(modalities)}")
+        names = [*columns.values()]
+        raise DataError(f"column {names[0]}: no file is given for any of {', '.join(names)}")
     labels: Labels | None = None
     if row.get("labels"):
         file = _file(folder, row, "labels")
         try:
-            labels = read_labels(file, dims, label_range)
+            labels = read_labels(file, dims, ranges)
         except DataError as fault:
             raise DataError(f"column labels: {fault}") from fault
     elif dims:
@@ -213,7 +191,7 @@ def _source(folder: Path, row: dict[str, str], modality: str) -> Source:
 
 
 def _file(folder: Path, row: dict[str, str], column: str) -> Path:
-    path = folder / row[column]
+    path = existing(folder / row[column])
     if path.is_dir():
         raise DataError(f"column {column}: {path} is a folder, a file is needed")
     if not path.is_file():
@@ -226,36 +204,53 @@ def _file(folder: Path, row: dict[str, str], column: str) -> Path:
 def _without_twins(
     path: Path, clips: Sequence[Clip], rows: dict[str, int]
 ) -> tuple[list[Clip], list[Rejected]]:
-    """Leave out clips whose medium is, byte for byte, that of an earlier row: they would count twice or leak.
+    """Leave out clips whose medium and labels are those of an earlier row: they would count twice, or leak.
 
-    Two people in one recording are no twins: their face boxes differ, or they share a session.
+    The medium is compared byte for byte. Two people in one recording are no twins: their face boxes differ,
+    or they share a session. Nor are several people who watched one stimulus: their labels differ.
     """
     sizes: dict[int, int] = {}
     for source in (s for clip in clips for s in _distinct(clip)):
         sizes[source.path.stat().st_size] = sizes.get(source.path.stat().st_size, 0) + 1
-    seen: dict[tuple[str, str], Clip] = {}
+    seen: dict[tuple[str, str], list[Clip]] = {}
+    digests: dict[Path, str] = {}  # a stimulus may be the file of hundreds of clips
     kept: list[Clip] = []
     twins: list[Rejected] = []
     for clip in clips:
         keys = [
-            (_digest(s.path), _digest(s.boxes) if s.boxes else "")
+            (_digest(s.path, digests), _digest(s.boxes, digests) if s.boxes else "")
             for s in _distinct(clip)
             if sizes[s.path.stat().st_size] > 1  # files of different size need no reading
         ]
-        twin = next((seen[key] for key in keys if key in seen), None)
+        earlier = [other for key in keys for other in seen.get(key, [])]
+        twin = next((c for c in earlier if _same_labels(c.labels, clip.labels)), None)
         if twin is not None and not (clip.session and clip.session == twin.session):
             twins.append(
                 Rejected(
                     f"{path.name} row {rows[clip.id]} (clip {clip.id})",
                     f"its medium has the same content as that of row {rows[twin.id]} (clip {twin.id}, "
-                    f"subject {twin.subject}): remove one, or give both one session if two people share it",
+                    f"subject {twin.subject}), and its labels are the same: remove one, or give both one "
+                    "session if two people share it",
                 )
             )
             continue
         kept.append(clip)
         for key in keys:
-            seen.setdefault(key, clip)
+            seen.setdefault(key, []).append(clip)
     return kept, twins
+
+
+def _same_labels(one: Labels | None, two: Labels | None) -> bool:
+    """Equal times and values; without any dimension, equal further columns."""
+    if one is None or two is None:
+        return one is two
+    if not np.array_equal(one.times, two.times):
+        return False
+    if one.dims or two.dims:
+        return one.dims == two.dims and np.array_equal(one.values, two.values, equal_nan=True)
+    return one.extra.keys() == two.extra.keys() and all(
+        [*map(str, column)] == [*map(str, two.extra[name])] for name, column in one.extra.items()
+    )
 
 
 def _distinct(clip: Clip) -> list[Source]:
@@ -263,9 +258,11 @@ def _distinct(clip: Clip) -> list[Source]:
     return list({(s.path, s.boxes): s for s in clip.sources.values()}.values())
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path, known: dict[Path, str]) -> str:
+    if path not in known:
+        with path.open("rb") as file:
+            known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return known[path]
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

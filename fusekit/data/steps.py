@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fusekit.contracts import Clip, Reader, Rejected, Stream
+from fusekit.data.label_ranges import check_range
 from fusekit.data.labels import align
 from fusekit.data.units import misfit
 from fusekit.errors import DataError
@@ -88,8 +89,9 @@ def build_steps(
         tables in another unit than seconds, by their length.
 
     Raises:
-        DataError: no clip is left.
+        DataError: no clip is left, or the range is none (infinite, or its limits the wrong way round).
     """
+    check_range(label_range, "the corpus")
     dtypes = _dtypes(streams, readers)
     built: list[ClipSteps] = []
     rejected: list[Rejected] = []

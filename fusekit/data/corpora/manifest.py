@@ -19,7 +19,7 @@ class ManifestCorpus(Corpus):
 
     def __init__(self, *, path: Path) -> None:
         self.path = Path(path).expanduser()
-        self._read = 0
+        self._read = ""
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         if not self.path.is_file():
@@ -29,10 +29,9 @@ class ManifestCorpus(Corpus):
             )
         manifest = read_manifest(self.path, modalities, dims)
         self.label_range = manifest.label_range
-        self._read = len(manifest.clips)
+        mapped = ", each mapped to -1..1" if ", " in manifest.ranges or " and " in manifest.ranges else ""
+        self._read = f", {len(manifest.clips)} clips, labels {manifest.ranges}{mapped}"
         return manifest.clips, manifest.rejected
 
     def describe(self) -> str:
-        low, high = self.label_range
-        read = f", {self._read} clips, labels {low:g}..{high:g}" if self._read else ""
-        return f"manifest {self.path}{read}"
+        return f"manifest {self.path}{self._read}"
