@@ -54,6 +54,10 @@ class DataError(FusekitError):
     """A corpus, manifest, label file or medium cannot be used."""
 
 
+class NoTrackError(DataError):
+    """A medium is in order and holds no track of the kind that is asked for: a film without sound."""
+
+
 class DeviceError(FusekitError):
     """The device that was asked for is not there."""
 

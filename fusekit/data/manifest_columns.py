@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from fusekit.data.delimited import nearest, read_table
@@ -36,9 +37,10 @@ def check_header(path: Path, header: Sequence[str], modalities: Sequence[str], d
     for name in header:
         if name in (*REQUIRED, *OPTIONAL, *modalities) or _is_another_s(name, header):
             continue
-        slip = next((k for k in known if _slip(name, k)), None)
-        if slip:
-            faults.append(f"column {name!r} is unknown; did you mean {slip!r}?")
+        own = [k for k in known for m in modalities if k.startswith(f"{m}_") and name.startswith(f"{m}_")]
+        slips = [k for k in known if _slip(name, k)] or get_close_matches(name, own, 1, 0.8)
+        if slips:
+            faults.append(f"column {name!r} is unknown; did you mean {slips[0]!r}?")
     if faults:
         raise DataError(f"{path}: " + "; ".join(faults))
 
@@ -55,9 +57,7 @@ def _slip(name: str, known: str) -> bool:
     one, two = (re.sub(r"[\W_]+", "", text.casefold()) for text in (name, known))
     if one == two:
         return True
-    return (
-        abs(len(one) - len(two)) <= 1 and bool(get_close_matches(one, [two], 1, 0.7)) and _one_off(one, two)
-    )
+    return abs(len(one) - len(two)) <= 1 and min(len(one), len(two)) > 3 and _one_off(one, two)
 
 
 def _one_off(one: str, two: str) -> bool:

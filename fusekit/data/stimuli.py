@@ -38,17 +38,19 @@ def shared_media(
         if len(parts) > 1:
             first = [next(clip for _, clip in users if part_of[clip.id] == name) for name in parts]
             notes.setdefault((users[0][0], parts), []).append(first)
-    return [
-        Rejected(
-            f"modality {modality}",
-            f"{len(found)} file{'s' if len(found) > 1 else ''} of the same content "
-            f"{'are' if len(found) > 1 else 'is'} in {' and '.join(parts)} "
-            f"({', '.join(f'clip {c.id} in {p}' for c, p in zip(found[0], parts, strict=True))}): what is learnt "
-            "of these moments in training helps there too. Where that must not be, give clips of one file one "
-            "session, which keeps them together",
+    told = []
+    for (modality, parts), found in notes.items():
+        example = ", ".join(f"clip {c.id} in {part}" for c, part in zip(found[0], parts, strict=True))
+        many = f"{len(found)} contents are" if len(found) > 1 else "the same content is"
+        told.append(
+            Rejected(
+                f"modality {modality}",
+                f"{many} in {' and '.join(parts)} ({example}): what is learnt of it in training helps there "
+                "too. Where that must not be, give the clips of one content one session, which keeps them "
+                "together",
+            )
         )
-        for (modality, parts), found in notes.items()
-    ]
+    return told
 
 
 def _digest(path: Path) -> str:

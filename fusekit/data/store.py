@@ -30,7 +30,7 @@ from fusekit.contracts import Clip, Reader, Rejected, Source, Stream
 from fusekit.data.cache import cache_dir
 from fusekit.data.content import Contents, reading, unfolded, write_synced, writing
 from fusekit.data.makers import makers
-from fusekit.errors import DataError
+from fusekit.errors import DataError, NoTrackError
 
 FORMAT = 2
 """Raised whenever a reader of ours prepares the same file differently under the same settings."""
@@ -210,15 +210,18 @@ def prepare_clips(
     readers: Mapping[str, Reader],
     store: PreparedStore,
     progress: Callable[[int, int, str], None] | None = None,
+    notes: list[Rejected] | None = None,
 ) -> tuple[dict[str, dict[str, Stream]], list[Rejected]]:
     """Prepare every clip; one that cannot be read is left out and reported, the others go on.
 
-    A modality that a clip lists no source for is simply absent from its streams. A listed file that is
-    missing or damaged leaves the whole clip out, so that a broken copy does not pass for a missing modality.
+    A modality that a clip lists no source for is simply absent from its streams, and so is one whose medium
+    is in order and has no such track (a film without sound). A listed file that is missing or damaged leaves
+    the whole clip out, so that a broken copy does not pass for a missing modality.
 
     Args:
         readers: modality -> reader, in the recipe's order.
         progress: called before each clip with (clips done, clips in all, clip id).
+        notes: takes the media that have no such track.
 
     Returns:
         streams by clip id and modality, in the order of `clips`; and the clips left out, with reasons.
@@ -232,12 +235,23 @@ def prepare_clips(
         if not wanted:
             rejected.append(Rejected(clip.id, f"has no file for any of {', '.join(readers)}"))
             continue
+        found: dict[str, Stream] = {}
+        silent: list[str] = []
         try:
-            streams[clip.id] = {
-                name: store.get(reader, clip.sources[name]) for name, reader in wanted.items()
-            }
+            for name, reader in wanted.items():
+                try:
+                    found[name] = store.get(reader, clip.sources[name])
+                except NoTrackError as fault:
+                    silent.append(f"{name} is absent: {fault}")
         except DataError as fault:
             rejected.append(Rejected(clip.id, str(fault)))
+            continue
+        if not found:
+            rejected.append(Rejected(clip.id, "; ".join(silent)))
+            continue
+        streams[clip.id] = found
+        if notes is not None:
+            notes += [Rejected(clip.id, reason) for reason in silent]
     return streams, rejected
 
 

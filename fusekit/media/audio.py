@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from av.audio.frame import AudioFrame
 
-from fusekit.errors import DataError
+from fusekit.errors import DataError, NoTrackError
 from fusekit.media.claims import header_s
 from fusekit.media.container import (
     REALIGN_S,
@@ -114,7 +114,7 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     with opened(path) as container:
         track = audio_track(container)
         if track is None:
-            raise DataError(
+            raise NoTrackError(
                 f"{path}: has no sound track. Leave its voice column empty, or give a file with sound."
             )
         zero, rate, length, done = origin(container), 0, 0, 0.0

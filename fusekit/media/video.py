@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from fusekit.errors import DataError
+from fusekit.errors import DataError, NoTrackError
 from fusekit.media.container import (
     DAMAGED,
     announced_s,
@@ -74,7 +74,9 @@ def _shown(path: Path, *, stamped: bool) -> Iterator[Picture]:
     with opened(path) as container:
         track = video_track(container)
         if track is None:
-            raise DataError(f"{path}: has no video track. Use it for a sound modality, or give a video file.")
+            raise NoTrackError(
+                f"{path}: has no video track. Use it for a sound modality, or give a video file."
+            )
         converter = VideoReformatter()
         count = damaged = 0
         waiting: Picture | None = None  # how long it is shown, only the next one tells

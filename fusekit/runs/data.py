@@ -9,9 +9,12 @@ from fusekit import build
 from fusekit.contracts import Clip, Corpus, Reader, Rejected
 from fusekit.data import folds
 from fusekit.data.columns import Names, agree, doubts
+from fusekit.data.content import Contents
+from fusekit.data.names import alike, tidied
 from fusekit.data.steps import ClipSteps, build_steps
+from fusekit.data.stimuli import shared_media
 from fusekit.data.store import PreparedStore, prepare_clips
-from fusekit.errors import RecipeError, RunError
+from fusekit.errors import DataError, RecipeError, RunError
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 
@@ -24,7 +27,7 @@ class Data:
 
     Attributes:
         columns: names of the numbers in feature tables, per modality whose reader knows them.
-        notes: what is odd about files though they can be read.
+        notes: what is odd though it can be used: files, names, what parts of the split share.
     """
 
     corpus: Corpus
@@ -61,7 +64,7 @@ def load_data(
     clips, rejected = corpus.load(sorted(set(named.values())), recipe.target.dims)
     clips = [
         replace(c, sources={m: c.sources[name] for m, name in named.items() if name in c.sources})
-        for c in clips
+        for c in tidied(clips)
     ]
     s = recipe.split
     if not s.given:
@@ -73,18 +76,22 @@ def load_data(
                 "names its own split, which has no folds. Leave out --fold (split.fold), or say "
                 "split.given=false to deal its subjects to folds."
             )
-        split = folds.assign(
-            clips,
-            folds=s.folds,
-            fold=s.fold,
-            validation=s.validation,
-            seed=s.seed,
-            subject_dependent=s.subject_dependent,
-        )
+        try:
+            split = folds.assign(
+                clips,
+                folds=s.folds,
+                fold=s.fold,
+                validation=s.validation,
+                seed=s.seed,
+                subject_dependent=s.subject_dependent,
+            )
+        except DataError as fault:
+            raise DataError(f"{fault}{_besides(rejected)}") from fault
     else:
         folds.verify(split, clips)
     wanted = {i for p in parts for i in split.part(p)}
-    streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, PreparedStore(), count)
+    store, notes = PreparedStore(), alike(clips)
+    streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, store, count, notes)
     read = [c for c in clips if c.id in streams]
     agreed = agree(read, streams, readers, columns)
     bad += agreed.rejected
@@ -99,8 +106,20 @@ def load_data(
             mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
         )
         rejected += odd
-    notes = agreed.notes + doubts([c for c in read if c.id not in gone], streams, readers)
+    notes += agreed.notes + doubts([c for c in read if c.id not in gone], streams, readers)
+    contents = Contents(store.folder / "contents")
+    notes += shared_media(split, clips, lambda path: contents.of([path])[0])
     return Data(corpus, readers, clips, split, rejected, steps, agreed.names, notes)
+
+
+def _besides(rejected: Sequence[Rejected]) -> str:
+    """What else to know of a split that fails: it may be for want of the clips that were left out."""
+    if not rejected:
+        return ""
+    return (
+        f". {len(rejected)} of the corpus were left out before that, first {rejected[0].where}: "
+        f"{rejected[0].reason}"
+    )
 
 
 def _no_clip(part: str, split: folds.Split, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> str:
