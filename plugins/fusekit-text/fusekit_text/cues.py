@@ -15,8 +15,12 @@ TAIL_S = 1.0
 """A transcript without a stated length lasts this much longer than its last word, so that a step hears it."""
 LONGEST_S = 86400.0
 """A day: what lies beyond is no second of a recording, and each would cost memory."""
-LARGEST_BYTES = 32 * 2**20
-"""Of a file: the words of a day, with times and probabilities, are fewer."""
+LARGEST_BYTES = 8 * 2**20
+"""Of a file: the subtitles of a day are smaller."""
+LARGEST_ALIGNED_BYTES = 16 * 2**20
+"""Of a file that tells of every word, or sound, when it is said (JSON, TextGrid)."""
+MOST_WORDS, MOST_PLAIN = 500_000, 2_000_000
+"""Of a file: with times, twice what a day of speech holds; of plain sentences."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,20 @@ def sentences_of(cues: Sequence[Cue]) -> list[list[Cue]]:
     return found
 
 
+def check_count(path: Path, transcript: Transcript) -> None:
+    """Refuse more words than a recording can hold.
+
+    Raises:
+        DataError: they are more than a day of speech has.
+    """
+    most = MOST_WORDS if transcript.timed else MOST_PLAIN
+    found = sum(cue.text.count(" ") + 1 for cue in transcript.cues)
+    if found > most:
+        raise DataError(
+            f"{path}: {found} words or cues are too many for one recording; cut it, {most} may be"
+        )
+
+
 def duration(transcript: Transcript) -> float:
     """Seconds that the transcript lasts."""
     last = max((cue.end_s for cue in transcript.cues), default=0.0)
@@ -147,10 +165,12 @@ def decoded(path: Path) -> str:
         if path.exists() and not path.is_file():
             raise DataError(f"{path}: this is no file, but a folder or a device.")
         size = path.stat().st_size
-        if size > LARGEST_BYTES:
+        aligned = path.suffix.lower() in (".json", ".textgrid")
+        most = LARGEST_ALIGNED_BYTES if aligned else LARGEST_BYTES
+        if size > most:
             raise DataError(
                 f"{path}: {size / 2**20:.0f} MiB is no transcript; the words of a day stay below "
-                f"{LARGEST_BYTES / 2**20:.0f}. Name the right file."
+                f"{most / 2**20:.0f}. Name the right file, or cut it."
             )
         data = path.read_bytes()
     except OSError as error:

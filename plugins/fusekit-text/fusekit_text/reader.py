@@ -105,6 +105,7 @@ class TranscriptReader(Reader):
             )
         if source.boxes is not None:
             raise DataError(f"{source.path}: words have no boxes; leave <modality>_boxes empty")
+        cues.check_count(source.path, transcript)
         transcript = rolling.once(speakers.apart(transcript))
         lasts = shift_s + cues.duration(transcript)
         if not 0 < lasts <= LONGEST_S:
@@ -152,14 +153,18 @@ class TranscriptReader(Reader):
         """Which tokens stand in the window of each time, in reading order."""
         end, sentence, begin = stream["end_s"], stream["sentence"], stream["begin_s"]
         alone = not bool(stream["timed"][0]) if self.sentence is None else self.sentence
+        heard = np.asarray(times, np.float64) + (self.lookahead_s + _CLOCK)
+        order, sentences = np.argsort(end, kind="stable"), np.argsort(begin, kind="stable")
+        first = np.searchsorted(end[order], heard - self.window_s, side="right")
+        last = np.searchsorted(end[order], heard, side="right")
+        # Of two that begin together, which only overlapping cues do, the later one in the file.
+        current = np.searchsorted(begin[sentences], heard, side="right") - 1
         found = []
-        for heard in np.asarray(times, np.float64) + (self.lookahead_s + _CLOCK):
-            here = (end <= heard) & (end > heard - self.window_s)
+        for a, b, now in zip(first, last, current, strict=True):
+            rows = np.sort(order[a:b])
             if alone:
-                begun = np.flatnonzero(begin <= heard)
-                # Of two that begin together, which only overlapping cues do, the later one in the file.
-                here &= sentence == (begun[-1 - np.argmax(begin[begun][::-1])] if len(begun) else -1)
-            found.append(np.flatnonzero(here))
+                rows = rows[sentence[rows] == (sentences[now] if now >= 0 else -1)]
+            found.append(rows)
         return found
 
     def pooled(self, windows: np.ndarray) -> np.ndarray:

@@ -71,17 +71,21 @@ def test_time_stamps_in_a_column_of_text_are_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_transcripts(tmp_path: Path) -> None:
     large = tmp_path / "large.csv"
     with large.open("wb") as file:
-        file.truncate(40 * 2**20)
+        file.truncate(9 * 2**20)
     (tmp_path / "folder.txt").mkdir()
     wide = tmp_path / "wide.csv"
     wide.write_text(2 * (",".join(map(str, range(300_000))) + "\n"), encoding="utf-8")
     cell = tmp_path / "cell.csv"
     cell.write_text(f'text\n"{"a" * 200_000}"\n', encoding="utf-8")
-    wanted = {"large.csv": "40 MiB is no transcript", "folder.txt": "a folder", "wide.csv": "300000 columns"}
+    wanted = {"large.csv": "9 MiB is no transcript", "folder.txt": "a folder", "wide.csv": "300000 columns"}
     for name, said in {**wanted, "cell.csv": "field larger than"}.items():
         with pytest.raises(DataError, match=said) as caught:
             TranscriptReader().prepare(Source(tmp_path / name))
         assert len(str(caught.value)) < 1000, name
+    many = tmp_path / "many.srt"
+    many.write_text("1\n00:00:01,000 --> 00:00:02,000\n" + 600_000 * "a ", encoding="utf-8")
+    with pytest.raises(DataError, match="600000 words or cues are too many for one recording"):
+        TranscriptReader().prepare(Source(many))
     for code in ("utf-16-le", "utf-32"):
         path = tmp_path / "code.srt"
         path.write_bytes("1\n00:00:01,000 --> 00:00:02,000\nx\n".encode(code))
