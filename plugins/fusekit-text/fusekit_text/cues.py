@@ -15,7 +15,7 @@ TAIL_S = 1.0
 """A transcript without a stated length lasts this much longer than its last word, so that a step hears it."""
 LONGEST_S = 86400.0
 """A day: what lies beyond is no second of a recording, and each would cost memory."""
-LARGEST_BYTES = 8 * 2**20
+LARGEST_BYTES = 4 * 2**20
 """Of a file: the subtitles of a day are smaller."""
 LARGEST_ALIGNED_BYTES = 16 * 2**20
 """Of a file that tells of every word, or sound, when it is said (JSON, TextGrid)."""
