@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 
-from fusekit.consistency import misfits, stage_faults
+from fusekit import rehearsal
+from fusekit.consistency import misfits, stage_faults, unused
 from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
-from fusekit.errors import RecipeError
+from fusekit.errors import FusekitError, RecipeError
 from fusekit.nn import accounting
 from fusekit.nn.model import Branch, Model
 from fusekit.recipe.arguments import anchored, blamed, check_arguments, component_faults, given
@@ -33,12 +35,14 @@ class CheckReport:
         parameters: `paper` and `built`, each `training` and `inference`; `paper` is None without G and D.
         lookahead_s: seconds of future in each modality's window; their maximum is the model's latency.
         notes: what a user should know, one line each.
+        unused: those of `notes` that tell what the recipe says and nothing reads.
     """
 
     parts: list[dict[str, Any]]
     parameters: dict[str, dict[str, int] | None]
     lookahead_s: dict[str, float]
     notes: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 def check_components(recipe: Recipe, registry: Registry) -> None:
@@ -53,7 +57,7 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
     faults = [
         str(fault) for fault in component_faults([c for _, c in recipe.components()], registry, missing)
     ]
-    faults += misfits(recipe)
+    faults += misfits(recipe, _critics(recipe, registry))
     if recipe.output.predictions == "parquet" and find_spec("pyarrow") is None:
         faults.append(
             f"{recipe.at('output.predictions')}: Parquet needs pyarrow: "
@@ -61,6 +65,19 @@ def check_components(recipe: Recipe, registry: Registry) -> None:
         )
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
+
+
+def _critics(recipe: Recipe, registry: Registry) -> set[str]:
+    """Modalities whose quadrant head is a critic by its class; who decides when made is told later."""
+    found = set()
+    for name, modality in recipe.modalities.items():
+        try:
+            cls = registry.load(registry.get(Kind.QUADRANT, modality.quadrant.name, modality.quadrant.where))
+        except FusekitError:  # told among the faults of components
+            continue
+        if getattr(cls, "critic", False) is True:
+            found.add(name)
+    return found
 
 
 def anchor(recipe: Recipe, registry: Registry) -> Recipe:
@@ -196,24 +213,27 @@ def evaluation_steps(recipe: Recipe) -> int:
     return windows[-1] if windows else 8
 
 
-def check(recipe: Recipe, registry: Registry) -> CheckReport:
-    """Build the model on the meta device: all faults and all shapes, without data or memory.
+def check(recipe: Recipe, registry: Registry, *, rehearse: bool = True) -> CheckReport:
+    """Build the model on the meta device, and rehearse training on made-up rows: all faults and all shapes,
+    without data and with little memory.
+
+    Args:
+        rehearse: try made-up rows; False: a run that is trained already is not judged anew.
 
     Raises:
-        RecipeError: whatever `train` would find wrong before it reads data.
+        RecipeError: whatever `train` would find wrong of the recipe, early or late.
     """
     check_components(recipe, registry)
     readers = build_readers(recipe, registry)
-    build_degradations(recipe, registry)
-    build_damages(recipe, registry)
-    for stage in recipe.stages:
-        build_loss(stage, registry)
     raw_shapes = {m: r.raw_shape for m, r in readers.items()}
     with torch.device("meta"):
         model = build_model(recipe, registry, raw_shapes)
         faults = [f for m in model.names for f in stage_faults(recipe, model, m)]
+    if rehearse and not faults:
+        faults = _rehearsed(recipe, registry, model, raw_shapes)
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
+    idle = unused(recipe, model, {m: r.medium for m, r in readers.items()})
     return CheckReport(
         parts=accounting.parts(model, raw_shapes, len(recipe.target.dims)),
         parameters={
@@ -221,8 +241,62 @@ def check(recipe: Recipe, registry: Registry) -> CheckReport:
             "built": accounting.built_parameters(model),
         },
         lookahead_s={m: r.lookahead_s for m, r in readers.items()},
-        notes=_notes(recipe, readers),
+        notes=[*_notes(recipe, readers), *idle],
+        unused=idle,
     )
+
+
+def _rehearsed(
+    recipe: Recipe, registry: Registry, model: Model, raw_shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """What training would meet late, found on made-up rows; `model` is the whole one, on the meta device."""
+    losses = [build_loss(stage, registry) for stage in recipe.stages]
+    faults = []
+    for what, damages in (
+        ("degradation", build_degradations(recipe, registry)),
+        ("damage", build_damages(recipe, registry)),
+    ):
+        faults += [
+            f"modalities.{m}.{what}: {fault}"
+            for m, damage in damages.items()
+            if damage is not None
+            for fault in rehearsal.damage_faults(damage, raw_shapes[m])
+        ]
+    for m, branch in model.branches.items():
+        named = recipe.modalities[m]
+        latent = branch.encoder.out_shape
+        for kind, part, component, built in (
+            (Kind.ENCODER, branch.encoder, named.encoder, (raw_shapes[m],)),
+            (Kind.QUADRANT, branch.quadrant, named.quadrant, (raw_shapes[m], latent)),
+            (Kind.PROJECTOR, branch.projector, named.projector, (latent, branch.quadrant.conditioning)),
+        ):
+            remade = partial(make, registry, kind, component, *built)
+            faults += [
+                f"{component.where}: modalities.{m}.{kind.value}: {component.name}: {fault}."
+                for fault in rehearsal.part_faults(part, remade, raw_shapes[m], latent)
+            ]
+    for alone in (None, *(m for m in model.names if any(s.apart and s.trains(m) for s in recipe.stages))):
+        faults += _tail_faults(recipe, registry, model, alone)
+
+    whole = partial(build_model, recipe, registry, raw_shapes)
+    return faults or rehearsal.stage_faults(recipe, whole, losses, raw_shapes)
+
+
+def _tail_faults(recipe: Recipe, registry: Registry, model: Model, alone: str | None) -> list[str]:
+    """Of the whole model's tail, or of the one that a modality by itself is trained with."""
+    branches = dict(model.branches) if alone is None else {alone: model.branches[alone]}
+    fusion = recipe.fusion if alone is None else Component("none")
+    whose = ""
+    if alone is not None:
+        whose = f"{alone} by itself has the fusion none, and the recipe's temporal head and head: "
+    widths = {m: branch.projector.out_dim for m, branch in branches.items()}
+    try:
+        found = rehearsal.tail_faults(
+            partial(_tail, recipe, registry, branches, fusion), widths, len(recipe.target.dims)
+        )
+    except RecipeError as error:
+        return [f"{whose}{error}"]
+    return [f"{whose}{fault}" for fault in found]
 
 
 def _notes(recipe: Recipe, readers: Mapping[str, Reader]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 
 from fusekit.contracts import DenoisingEncoder
+from fusekit.data.augmentation import augmentation_for
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.nn.model import Branch, Model
 from fusekit.recipe.schema import Recipe, Stage
@@ -20,23 +21,22 @@ ADVERSARIAL_ONLY = (
 )
 
 
-def misfits(recipe: Recipe) -> list[str]:
-    """Keys of a recipe that do not go together, before anything is made."""
+def misfits(recipe: Recipe, critics: Collection[str]) -> list[str]:
+    """Keys of a recipe that do not go together, before anything is made.
+
+    Args:
+        critics: modalities whose quadrant head is a critic.
+    """
     faults = []
     adversarial = [s for s in recipe.stages if s.objective == "adversarial"]
-    for name, modality in recipe.modalities.items():
+    for name in recipe.modalities:
         if hasattr(torch.nn.ModuleDict(), name):  # torch keeps branches by name, among its own attributes
             faults.append(
                 f"{recipe.at(f'modalities.{name}')}: torch has a use of its own for the name '{name}'; give "
                 f"the modality another, e.g. {name}_stream, and `source: {name}`."
             )
-        if modality.quadrant.name == "discriminator" and recipe.stages and not _trains(adversarial, name):
-            none = f"none that trains {name}" if adversarial else "none"
-            faults.append(
-                f"{modality.quadrant.where}: modalities.{name}.quadrant: a discriminator learns in an "
-                f"adversarial stage, and the recipe has {none}. Add one, or use {{name: classifier}} or "
-                "{name: none}."
-            )
+        if name in critics:
+            faults += _untaught(recipe, name)
     if recipe.stages and recipe.stages[-1].apart:
         last = len(recipe.stages) - 1
         key = "objective" if recipe.stages[last].objective == "adversarial" else "modalities"
@@ -74,6 +74,20 @@ def misfits(recipe: Recipe) -> list[str]:
     return faults
 
 
+def _untaught(recipe: Recipe, modality: str) -> list[str]:
+    """A critic that no stage teaches: its quadrants would be those of its first, random weights."""
+    adversarial = [s for s in recipe.stages if s.objective == "adversarial"]
+    if not recipe.stages or _trains(adversarial, modality):
+        return []
+    none = f"none that trains {modality}" if adversarial else "none"
+    quadrant = recipe.modalities[modality].quadrant
+    return [
+        f"{quadrant.where}: modalities.{modality}.quadrant: a {quadrant.name} learns in an adversarial "
+        f"stage, as every critic does, and the recipe has {none}. Add one, or use {{name: classifier}} or "
+        "{name: none}."
+    ]
+
+
 def _trains(stages: Sequence[Stage], modality: str) -> bool:
     return any(stage.trains(modality) for stage in stages)
 
@@ -81,6 +95,10 @@ def _trains(stages: Sequence[Stage], modality: str) -> bool:
 def stage_faults(recipe: Recipe, model: Model, modality: str) -> list[str]:
     """What the stages ask of a modality's parts and these are not."""
     faults = _frozen_faults(recipe, model.branches[modality], modality)
+    if model.branches[modality].quadrant.critic:
+        faults += _untaught(recipe, modality)
+    elif model.branches[modality].needs_quadrant:
+        faults += _always_frozen(recipe, model.branches[modality], modality)
     if not _trains([s for s in recipe.stages if s.objective == "adversarial"], modality):
         return faults
     branch, at = model.branches[modality], recipe.modalities[modality]
@@ -118,3 +136,63 @@ def _frozen_faults(recipe: Recipe, branch: Branch, modality: str) -> list[str]:
                 "...}, or freeze less."
             )
     return faults
+
+
+def _always_frozen(recipe: Recipe, branch: Branch, modality: str) -> list[str]:
+    """A quadrant head that the projector reads and that no stage trains."""
+    head: Any = branch.quadrant
+    stages = [s for s in recipe.stages if s.trains(modality)]
+    untouched = stages and all("quadrant" in s.freeze for s in stages)
+    if not untouched or getattr(head, "trained", False) or not any(True for _ in head.parameters()):
+        return []
+    at = recipe.modalities[modality].quadrant
+    return [
+        f"{at.where}: modalities.{modality}.quadrant: every stage freezes {at.name}, so that its quadrants, "
+        "which the projector reads, would stay those of random weights. Train it in a stage before, or use "
+        "{name: none}."
+    ]
+
+
+def unused(recipe: Recipe, model: Model, media: Mapping[str, str]) -> list[str]:
+    """What a recipe says that nothing will read, a sentence each.
+
+    Args:
+        media: `{modality: medium of its reader}`.
+    """
+    notes = []
+    degraded = [s for s in recipe.stages if s.degraded > 0]
+    for name, modality in recipe.modalities.items():
+        taught = [s for s in recipe.stages if s.objective == "adversarial" and s.trains(name)]
+        if modality.damage and not degraded:
+            notes.append(
+                f"modalities.{name}.damage is not used: no stage has a `degraded` above 0, whose copies it "
+                "would damage"
+            )
+        if modality.degradation and not taught and (modality.damage or not degraded):
+            notes.append(
+                f"modalities.{name}.degradation is not used: no adversarial stage trains {name}"
+                + ("" if modality.damage else ", and no stage has a `degraded` above 0")
+            )
+        if degraded and not (modality.damage or modality.degradation):
+            notes.append(
+                f"{name} says no `damage` (nor `degradation`): its share of the `degraded` windows of stage "
+                f"'{degraded[0].name}' stays undamaged"
+            )
+        for stage in taught:
+            occlusion = modality.degradation is None
+            if stage.augment and augmentation_for(media[name], occlusion=occlusion) is None:
+                notes.append(
+                    f"stage '{stage.name}': `augment` changes nothing of {name}, whose medium is "
+                    f"{media[name]}: pictures alone are augmented"
+                )
+        first = next((s for s in recipe.stages if s.trains(name)), None)
+        encoder = model.branches[name].encoder
+        frozen = first and all("encoder" in s.freeze for s in recipe.stages if s.trains(name))
+        if frozen and not encoder.trained and list(encoder.parameters()):
+            notes.append(f"the encoder of {name} is frozen in every stage: its random weights never learn")
+    for stage in recipe.stages:
+        if stage.epochs == 0:
+            notes.append(f"stage '{stage.name}' has 0 epochs: it trains nothing")
+    if len(recipe.modalities) == 1 and "train.presence_dropout" in recipe.places:
+        notes.append("train.presence_dropout is not used: a recipe of one modality has none to hide")
+    return notes

@@ -101,7 +101,7 @@ class Adversarial(Objective):
             "p": predictor,
         }
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=settings.lr, betas=settings.betas)
+            name: runtime.adam(network.parameters(), settings.lr, settings.betas)
             for name, network in self.networks.items()
         }
 

@@ -56,6 +56,12 @@ class Runtime:
         """bf16 where the run uses it; every forward pass, of whatever method, belongs inside."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
+    def adam(
+        self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float]
+    ) -> torch.optim.Optimizer:
+        """The optimiser of every objective."""
+        return torch.optim.Adam(parameters, lr=lr, betas=betas)
+
     def gather(self, x: Tensor) -> Tensor:
         """`(n, ...)` of each process -> `(world * n, ...)` of all, differentiable.
 

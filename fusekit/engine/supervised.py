@@ -94,7 +94,7 @@ class Supervised(Objective):
         self.trained = [p for p in model.parameters() if id(p) not in frozen]
         for p in model.parameters():
             p.requires_grad_(id(p) not in frozen)
-        self.optimizers = {"model": torch.optim.Adam(self.trained, lr=settings.lr, betas=settings.betas)}
+        self.optimizers = {"model": runtime.adam(self.trained, settings.lr, settings.betas)}
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """This process's share of every batch of an epoch."""

@@ -55,7 +55,7 @@ def train(
     """
     if resume:
         check_known(run_dir, recipe, registry)
-    build.check(recipe, registry)
+    checked = build.check(recipe, registry, rehearse=not resume)
     if recipe.preset == "table11":
         raise RecipeError(
             "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be "
@@ -64,6 +64,8 @@ def train(
     recipe = build.anchor(recipe, registry)  # a run can be resumed and evaluated from any folder
     runtime = Runtime(device, recipe.train.precision)
     with ExitStack() as stack, BarProgress(silent=not runtime.is_main) as progress:
+        for note in checked.unused:
+            progress.say(f"note: {note}")
         stored = run_dir / "splits.json"
         split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
         data = load_data(
