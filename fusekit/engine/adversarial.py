@@ -112,6 +112,10 @@ class Adversarial(Objective):
 
     def step(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
         """One update of D; of G and P too, every `critic_steps`-th batch."""
+        return self.update(indices, epoch)
+
+    def update(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        """What `step` does; by itself for whoever only tries it."""
         batch = self.train.collate(indices, (self.modality,)).to(self.runtime.device)
         clean = to_float(batch.inputs[self.modality][:, 0])
         if self.augmentation is not None:

@@ -103,6 +103,10 @@ class Supervised(Objective):
 
     def step(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
         """One update."""
+        return self.update(indices, epoch)
+
+    def update(self, indices: np.ndarray, epoch: int) -> dict[str, Tensor]:
+        """What `step` does; by itself for whoever only tries it."""
         cached = self.caches is not None
         batch = self.train.collate(indices, () if cached else None)
         clips = batch.clip.numpy()  # read before it is on a device that would have to be waited for

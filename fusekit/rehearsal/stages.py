@@ -105,7 +105,7 @@ def _adversarial(update: _Update) -> None:
         generators,
         update.recipe.target.dims,
     )
-    objective.step(np.arange(ROWS), 0)
+    objective.update(np.arange(ROWS), 0)
 
 
 def _supervised(update: _Update) -> None:
@@ -128,7 +128,7 @@ def _supervised(update: _Update) -> None:
         generators,
         update.recipe.target.dims,
     )
-    objective.step(np.arange(ROWS), 0)
+    objective.update(np.arange(ROWS), 0)
 
 
 class _Joined(Fusion):
