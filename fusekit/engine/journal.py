@@ -37,14 +37,14 @@ class Journal:
 
     def lines(self) -> int:
         """Whole lines written so far."""
-        return self.path.read_text(encoding="utf-8").count("\n") if self.path.exists() else 0
+        return self.path.read_bytes().count(b"\n") if self.path.exists() else 0
 
     def cut(self, lines: int) -> None:
         """Keep the first `lines` lines: those written after the checkpoint that a run resumes from go."""
         if not self.path.exists():
             return
-        kept = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
-        replace_file(self.path, "".join(kept).encode())
+        kept = self.path.read_bytes().splitlines(keepends=True)[:lines]
+        replace_file(self.path, b"".join(kept))
 
 
 def finite(value: Any) -> Any:

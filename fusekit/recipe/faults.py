@@ -9,6 +9,7 @@ from fusekit.errors import RecipeError
 
 SHOWN = 40
 """Faults that one message lists; a file with more is no recipe at all."""
+LONGEST_PATH = 120
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,11 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+        return ": ".join(part for part in (self.where, _short(self.path), self.message) if part)
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH - 3]}..."
 
 
 def error(name: str, faults: Sequence[Fault]) -> RecipeError:

@@ -26,6 +26,7 @@ SHAPES: dict[str, Any] = {
         "readers": dict[str, dict],
         "boxes": list[str],
         "plugins": list[str],
+        "columns": dict[str, list[str]],
         "distributions": dict[str, str],
         "branches_from": list[str] | str | None,
         "data_sha256": str | None,
@@ -41,6 +42,14 @@ SHAPES: dict[str, Any] = {
         "recipe": str,
     },
     "looks.json": list[dict],
+    "metrics.jsonl": {
+        "phase": str,
+        "stage": str,
+        "window": int,
+        "epoch": int,
+        "train": dict[str, Number],
+        "validation": {"ccc": dict[str, Number]},
+    },
     "study.json": {
         "name": str,
         "models": list[dict],
@@ -54,7 +63,10 @@ SHAPES: dict[str, Any] = {
 }
 """By the file's name; a mapping names keys that, where they are there, hold what stands behind them."""
 
-NEEDED: dict[str, tuple[str, ...]] = {"study.json": ("name", "corpus", "models", "folds", "seeds", "dims")}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "study.json": ("name", "corpus", "models", "folds", "seeds", "dims"),
+    "metrics.jsonl": ("stage", "window", "epoch", "train", "validation"),
+}
 
 
 def misshapen(name: str, value: Any) -> str:
@@ -75,6 +87,8 @@ def misshapen(name: str, value: Any) -> str:
 
 def _fault(value: Any, shape: Any, path: tuple[str, ...]) -> str:
     here = ".".join(path)
+    if isinstance(shape, Mapping) and value is None and path:
+        return ""  # nothing was measured there
     if isinstance(shape, Mapping):
         if not isinstance(value, dict):
             return f"{here}: expected a mapping".removeprefix(": ")

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from fusekit.engine.files import replace_file
 from fusekit.errors import DataError, MissingExtraError, RunError
+from fusekit.runs.shapes import misshapen
 
 Table = dict[str, np.ndarray]
 
@@ -137,13 +138,16 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise RunError(f"there is no journal '{path}': was anything trained in this run?")
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
             break
         try:
-            entries.append(json.loads(line))
-        except ValueError as error:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path}:{number}: not a line of JSON ({error}).") from error
+        if fault := misshapen("metrics.jsonl", entry):
+            raise RunError(f"{path}:{number}: it does not say what an epoch was: {fault}.")
+        entries.append(entry)
     return entries
 
 

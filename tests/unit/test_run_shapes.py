@@ -29,6 +29,9 @@ from fusekit.runs.files import read_json
         ("metrics.json", {"test": {"ccc": {"mean": "high"}}}, "test.ccc: 'mean'"),
         ("metrics.json", {"baselines": {"ridge": []}}, "baselines: 'ridge': expected mapping"),
         ("looks.json", {}, "expected list"),
+        ("provenance.json", {"columns": 3}, "columns: expected mapping, found 3"),
+        ("metrics.jsonl", {"stage": "s", "epoch": 1}, "has no window, train, validation"),
+        ("metrics.jsonl", {"validation": {"ccc": [1]}}, "validation.ccc: expected mapping"),
         ("study.json", {"name": "s"}, "has no corpus, models, folds, seeds, dims"),
     ],
 )

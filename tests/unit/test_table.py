@@ -143,15 +143,16 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"fusekit\[parquet\]"):
+    with pytest.raises(MissingExtraError, match=r"fusekit-multimodal\[parquet\]"):
         write_table(tmp_path / "t.parquet", table())
 
 
 def test_journal_leaves_out_the_line_that_a_kill_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+    rest = '"stage": "s", "window": 1, "train": {}, "validation": null}\n'
+    path.write_text(f'{{"epoch": 1, {rest}{{"epoch": 2, {rest}{{"epo')
     assert [entry["epoch"] for entry in read_journal(path)] == [1, 2]
-    path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    path.write_text(f'{{"epoch": 1, {rest}{{"epo\n{{"epoch": 3, {rest}')
     with pytest.raises(RunError, match=r"metrics\.jsonl:2"):
         read_journal(path)
     with pytest.raises(RunError, match="no journal"):
