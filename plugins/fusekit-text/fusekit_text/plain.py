@@ -18,6 +18,7 @@ _BRACKETED = re.compile(rf"[\[(<{{]\s*{CLOCK}(?:\s*(?:-->|-|–|to)\s*{CLOCK})?\
 _NUMBER = r"(\d+(?:[.,]\d+)?)\s?(?:s|ms|sec)?"
 _TWO = re.compile(rf"{_OPEN}{_NUMBER}(?:\s*[;,:|–-]\s*|\s+){_NUMBER}{_CLOSE}(?:[\s:;,|–-]|$)", re.ASCII)
 _ONE = re.compile(rf"{_OPEN}{_NUMBER}{_CLOSE}(?:[\s:;,|–-]|$)", re.ASCII)
+_EDGE = 80
 _OTHERS = {
     "WEBVTT": "WebVTT: let its name end in .vtt",
     "{\\rtf": "rich text: save it as plain text",
@@ -27,6 +28,7 @@ _OTHERS = {
     "<!DOCTYPE": "a web page: save its words as plain text",
     "<html": "a web page: save its words as plain text",
     '{"': "JSON: let its name end in .json",
+    "[{": "JSON: let its name end in .json",
     "version https://git-lfs": "a pointer to a file that Git LFS keeps: `git lfs pull` fetches it",
     'File type = "ooTextFile': "a TextGrid: let its name end in .TextGrid",
 }
@@ -56,7 +58,7 @@ def read_lines(path: Path, text: str, sentence_hz: float) -> Transcript:
             f"{path}: it has lines of times with -->. Let its name end in .srt or .vtt if it is subtitles; "
             f"else make it a CSV. {ASK}."
         )
-    if _numbered(full):
+    if _numbered([_edges(line) for line in full]):
         raise DataError(
             f"{path}: its lines begin with numbers that may be times. {ASK}, and text, in a CSV; if they are "
             "words, a CSV with the column text alone has them."
@@ -73,7 +75,7 @@ def without_stamps(path: Path, sentences: list[str]) -> list[str]:
     Raises:
         DataError: they have.
     """
-    full = [text.strip() for text in sentences if text.strip()]
+    full = [_edges(text) for text in sentences if text.strip()]
     if not full:
         raise DataError(f"{path}: no sentence of it has a word")
     stamped = [text for text in full if _STAMP.search(text)]
@@ -94,6 +96,12 @@ def plain(sentences: Sequence[str], sentence_hz: float) -> Transcript:
         for k, text in enumerate(sentences)
     ]
     return Transcript(cues, timed=False)
+
+
+def _edges(text: str) -> str:
+    """What a line begins and ends with: of a long one no more is looked at, as patterns may be slow."""
+    line = " ".join(text.split())
+    return line if len(line) <= 2 * _EDGE else f"{line[:_EDGE]} … {line[-_EDGE:]}"
 
 
 def _numbered(lines: Sequence[str]) -> bool:

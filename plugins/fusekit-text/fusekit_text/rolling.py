@@ -12,6 +12,8 @@ TOUCH_S = 0.1
 """A caption that begins no later than this after the one before has it still on the screen."""
 HELD = 0.04
 """Seconds a word: nobody speaks so fast; a caption so short only holds what was said."""
+MOST_WORDS = 200
+"""More than any screen shows are not looked for again."""
 SHARE = 0.6
 """Of the captions that touch must carry words over, for a file to be one of rolling captions."""
 
@@ -79,7 +81,8 @@ def _compared(word: str) -> str:
 
 def _overlap(before: Sequence[str], after: Sequence[str]) -> int:
     """How many words at most end the one and begin the other."""
-    return next((n for n in range(min(len(before), len(after)), 0, -1) if before[-n:] == after[:n]), 0)
+    most = min(len(before), len(after), MOST_WORDS)
+    return next((n for n in range(most, 0, -1) if before[-n:] == after[:n]), 0)
 
 
 def _rolls(before: _Shown, after: _Shown) -> bool:

@@ -14,7 +14,7 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{3})", re.ASCII)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # between two words, unlike other tags
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <c.loud>, {\an8}; "a < b" is none
 _MOMENT = re.compile(r"<((?:\d{1,4}:)?\d{1,2}:\d{1,2}\.\d{1,3})>", re.ASCII)  # WebVTT: a word's own time
-_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>]*)>")
 _NEAR_TIMES = re.compile(
     r"\s*[-+]?\d+\s*:\s*\d"
 )  # what begins so and has an arrow is meant as a line of times
@@ -157,7 +157,9 @@ def _pieces(path: Path, line: int, lines: list[str], start_s: float, end_s: floa
             )
         moments.append(moment)
     ends = [*moments[1:], end_s]
-    voices = {" ".join(html.unescape(name).split()) for name in _VOICE.findall("\n".join(lines))}
+    voices = {
+        " ".join(html.unescape(name).split()) for name in _VOICE.findall("\n".join(lines)) if name.strip()
+    }
     speaker = voices.pop() if len(voices) == 1 else ""
     found, fresh = [], False
     for text, begins, stops in zip(parts[::2], moments, ends, strict=True):

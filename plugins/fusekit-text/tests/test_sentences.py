@@ -54,6 +54,7 @@ def test_clocks_and_numbers_that_somebody_says_stay(tmp_path: Path) -> None:
         ("WEBVTT\n\n00:01.000 --> 00:02.000\nx\n", r"this is WebVTT: let its name end in \.vtt"),
         ("{\\rtf1\\ansi hello}", "rich text"),
         ('{"segments": []}', r"JSON: let its name end in \.json"),
+        ('[{"start": 1, "end": 2, "text": "a"}]', r"JSON: let its name end in \.json"),
         ("[Script Info]\nTitle: x\n", "SubStation"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
     ],
@@ -61,6 +62,13 @@ def test_clocks_and_numbers_that_somebody_says_stay(tmp_path: Path) -> None:
 def test_what_is_no_plain_sentences_is_refused(tmp_path: Path, text: str, wanted: str) -> None:
     with pytest.raises(DataError, match=wanted):
         sentences(tmp_path, "a.txt", text)
+
+
+@pytest.mark.parametrize("text", [" " * 10**6 + "a", ">" + " " * 10**6 + "a", "[ " * 10**5, "1:00 " * 10**5])
+def test_a_long_line_is_read_or_refused_at_once(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(f"{text}\n", encoding="utf-8")
+    TranscriptReader().prepare(Source(path))  # patterns that look twice at each space would take hours
 
 
 def test_time_stamps_in_a_column_of_text_are_refused(tmp_path: Path) -> None:
