@@ -142,6 +142,19 @@ def build_readers(recipe: Recipe, registry: Registry) -> dict[str, Reader]:
     return readers
 
 
+def default_readers(registry: Registry) -> dict[str, Reader]:
+    """`{medium: reader}` for pictures and sound where no recipe names any, as a recipe without arguments has
+    them."""
+    readers: dict[str, Reader] = {}
+    for medium, name in (("video", "face-video"), ("audio", "mel-spectrogram")):
+        component = Component(name)
+        readers[medium] = make(registry, Kind.READER, component)
+        detector = _detector(component, readers[medium])
+        if detector is not None:
+            readers[medium].use_detector(make(registry, Kind.DETECTOR, detector))
+    return readers
+
+
 def _detector(at: Component, reader: Reader) -> Component | None:
     """The detector that a reader asks for by name."""
     name = getattr(reader, "detector", None)

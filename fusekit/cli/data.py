@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,6 @@ import typer
 from fusekit.cli.options import Json, Plugins, load_registry
 
 if TYPE_CHECKING:
-    from fusekit.data.check import DataCheck
     from fusekit.registry import Registry
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at corpora and manifests.")
@@ -45,40 +45,56 @@ def check(
     dims: Annotated[
         str | None, typer.Option(help="Target dimensions; a recipe names its own.  [valence,arousal]")
     ] = None,
+    decode: Annotated[
+        bool,
+        typer.Option(
+            "--decode/--no-decode",
+            help="Read every file as training will, and see where each modality is present; or only look at "
+            "what the files say of themselves.",
+        ),
+    ] = True,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with code 2 if anything is left out.")
+        bool, typer.Option("--strict", help="Exit with code 2 if anything is left out or odd.")
     ] = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Explain what a corpus holds, and every row or clip that cannot be used.
+    """Explain what a corpus holds, every row or clip that cannot be used, and what is odd about the rest.
 
     \b
     Examples:
       fusekit data check my/manifest.csv
-      fusekit data check ravdess root=/data/ravdess
+      fusekit data check ravdess root=/data/ravdess --no-decode
       fusekit data check my-recipe.yaml --strict
     """
     from fusekit.data.check import check_corpus
+    from fusekit.engine.progress import BarProgress
     from fusekit.errors import DataError
+    from fusekit.runs.findings import odd
 
     asked = _target(target, changes or [], load_registry(plugin))
-    found = check_corpus(
-        asked.corpus,
-        modalities.split(",") if modalities else asked.modalities,
-        dims.split(",") if dims else asked.dims,
-        asked.media,
-        readers=asked.readers,
-        subject_dependent=asked.subject_dependent,
-    )
+    with BarProgress(silent=not sys.stderr.isatty()) as progress:
+        if decode:
+            asked.reading.count = progress.counter("reading clips")
+        found = check_corpus(
+            asked.corpus,
+            modalities.split(",") if modalities else asked.modalities,
+            dims.split(",") if dims else asked.dims,
+            asked.media,
+            readers=asked.readers,
+            subject_dependent=asked.subject_dependent,
+            reading=asked.reading if decode else None,
+        )
     if as_json:
         import json
 
         typer.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
-        _print(found)
-    if strict and found.rejected:
-        raise DataError(f"{target}: {len(found.rejected)} left out, and --strict allows none.")
+        from fusekit.cli.data_tables import print_check
+
+        print_check(found)
+    if strict and (counted := odd(found.rejected, found.notes, found.refused)):
+        raise DataError(f"{target}: {counted}, and --strict allows none.")
 
 
 TRACKS = ("video", "audio")
@@ -88,7 +104,8 @@ MEDIA = {"face": ["video"], "voice": ["audio"]}
 
 @dataclass
 class _Target:
-    """What is to be looked at: an adapter, modalities with the track each is read from, target dimensions."""
+    """What is to be looked at: an adapter, modalities with the track each is read from, target dimensions,
+    and how files are read (`fusekit.data.check.Reading`)."""
 
     corpus: Any
     modalities: list[str] = field(default_factory=lambda: list(MEDIA))
@@ -96,29 +113,33 @@ class _Target:
     media: dict[str, list[str]] = field(default_factory=lambda: dict(MEDIA))
     readers: dict[str, list[Any]] = field(default_factory=dict)
     subject_dependent: bool = False
+    reading: Any = None
 
 
 def _target(target: str, changes: list[str], registry: Registry) -> _Target:
     """A manifest, a recipe or a corpus, by name."""
+    from fusekit.build import build_readers, default_readers
+    from fusekit.data.check import Reading
     from fusekit.errors import DataError, RecipeError
     from fusekit.recipe.load import bundled, load
     from fusekit.registry import nearest
+    from fusekit.runs.data import deal
 
     if target.endswith(".csv"):
         manifest = _corpus("manifest", {"path": target}, changes, registry)
-        return _Target(manifest, _columns(Path(target)))
+        reading = Reading(by_track=default_readers(registry))
+        return _Target(manifest, _columns(Path(target)), reading=reading)
     corpora = registry.names("corpus")
     if not Path(target).is_file() and target not in bundled():
         if target in corpora:
             corpus = _corpus(target, {}, changes, registry)
-            return _Target(corpus, list(corpus.modalities), list(corpus.dims))
+            reading = Reading(by_track=default_readers(registry))
+            return _Target(corpus, list(corpus.modalities), list(corpus.dims), reading=reading)
         known = sorted({*corpora, *bundled()})
         raise DataError(
             f"{target}: no manifest (.csv), recipe or corpus of that name.{nearest(target, known)}\n"
             f"  known: {', '.join(known)}"
         )
-    from fusekit.build import build_readers  # it brings torch, which manifests and corpora do not need
-
     try:
         recipe = load(target, changes, registry)
     except RecipeError as error:
@@ -129,9 +150,11 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
             "arguments as corpus.root=...)"
         ) from error
     corpus = _corpus(recipe.corpus.name, recipe.corpus.args, [], registry)
+    built = build_readers(recipe, registry)
+    columns = {m: recipe.modalities[m].source or m for m in built}
     readers: dict[str, list[Any]] = {}  # two modalities may read one file
-    for m, reader in build_readers(recipe, registry).items():
-        readers.setdefault(recipe.modalities[m].source or m, []).append(reader)
+    for m, reader in built.items():
+        readers.setdefault(columns[m], []).append(reader)
     others = {name: [r for r in both if r.medium not in TRACKS] for name, both in readers.items()}
     return _Target(
         corpus,
@@ -140,6 +163,7 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
         {name: [r.medium for r in both] for name, both in readers.items()},
         {name: found for name, found in others.items() if found},
         recipe.split.subject_dependent,
+        Reading(built, columns, step_hz=recipe.target.step_hz, split=lambda clips: deal(recipe, clips)),
     )
 
 
@@ -169,47 +193,3 @@ def _corpus(name: str, args: dict[str, Any], changes: list[str], registry: Regis
     if faults:
         raise error(f"corpus {name}", faults)
     return cls(**given(component, cls))
-
-
-def _print(found: DataCheck) -> None:
-    from fusekit.cli.tables import print_table
-
-    low, high = found.label_range
-    size = f"{_count(found.clips, 'clip')} of {_count(found.subjects, 'subject')}"
-    typer.echo(f"{found.corpus}\n{size}, {_time(found.duration_s)}")
-    sources = ", ".join(f"{m}: {_count(n, 'clip')}" for m, n in found.sources.items())
-    typer.echo(f"labels from {low:g} to {high:g}; {sources}")
-    dims = list(next(iter(found.parts.values())).labelled) if found.parts else []
-    rows = [
-        [
-            name or "(folds decide)",
-            part.clips,
-            part.subjects,
-            _time(part.duration_s),
-            *(f"{part.labelled[dim]:.1%}" for dim in dims),
-            *(f"{share:.0%}" for share in part.quadrants),
-            f"{part.no_quadrant:.0%}",
-        ]
-        for name, part in found.parts.items()
-    ]
-    labelled = [f"{dim} labelled" for dim in dims]
-    columns = ["part", "clips", "subjects", "time", *labelled, "V+A+", "V-A+", "V-A-", "V+A-", "no quadrant"]
-    print_table(columns, rows)
-    if found.rejected:
-        rows = [[rejected.where, rejected.reason] for rejected in found.rejected]
-        print_table(["left out", "because"], rows, title=f"{len(rows)} left out")
-    else:
-        typer.echo("nothing is left out")
-    for note in found.notes:
-        typer.echo(f"note: {note.where}: {note.reason}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h" if minutes >= 60 else f"{minutes}:{rest:02d} min"
-    )

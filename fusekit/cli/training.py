@@ -49,6 +49,10 @@ def train(
             "modality comes from the first RUN that has it, one that none has is trained.",
         ),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Begin only if no clip is left out and nothing about the data is odd."),
+    ] = False,
     plugin: Plugins = None,
 ) -> None:
     """Train a recipe and leave a run: checkpoints, metrics, predictions, figures and a report.
@@ -101,6 +105,7 @@ def train(
                 resume=going_on,
                 plugins=files,
                 branches_from=branches_from or (),
+                strict=strict,
             )
         if not is_worker():
             scored = _score(folder, registry, device, final=False)

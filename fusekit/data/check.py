@@ -1,23 +1,47 @@
-"""What a corpus holds and what is wrong with it, before anything is decoded (`fusekit data check`)."""
+"""What a corpus holds and what is wrong with it, as training will find it (`fusekit data check`)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from fusekit.contracts import Clip, Corpus, Reader, Rejected, Source
-from fusekit.data.content import reading
-from fusekit.data.detectors import BoxTrack
-from fusekit.data.labels import Aligned, align
-from fusekit.data.steps import grid, why_unlabelled
-from fusekit.errors import DataError
-from fusekit.media import probe
+from fusekit.contracts import Clip, Corpus, Reader, Rejected
+from fusekit.data import folds
+from fusekit.data.findings import Findings, Seen, by_modality, by_use, find, seen, uses
+from fusekit.data.label_findings import Note
+from fusekit.data.labels import align
+from fusekit.data.look import longest, tracks_of
+from fusekit.data.names import tidied
+from fusekit.data.reading import corpus_notes, read_by_use
+from fusekit.data.steps import build_steps, grid, why_unlabelled
+from fusekit.data.store import PreparedStore
+from fusekit.errors import DataError, FusekitError
 
-CHECK_HZ = 10.0  # grid on which labels are counted; no recipe is at hand
-APART_S = 1.0  # labels that end this far from the media's end are worth a note
+CHECK_HZ = 10.0  # grid on which labels are counted where no recipe is at hand
+TRACKS = {"video": "picture", "audio": "sound"}
+
+
+@dataclass
+class Reading:
+    """How files are read to see what training will find in them.
+
+    Attributes:
+        readers: per modality. columns: the corpus's name of each modality's files.
+        by_track: readers of "video" and "audio" for files of which nobody says how they are read.
+        step_hz: the clock. split: deals clips to parts as training will (it raises DataError where training
+            will refuse to); None: nobody says how.
+        store: where prepared files are kept. count: shows progress (clips done, in all, clip id).
+    """
+
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    by_track: Mapping[str, Reader] = field(default_factory=dict)
+    step_hz: float = CHECK_HZ
+    split: Callable[[Sequence[Clip]], folds.Split] | None = None
+    store: PreparedStore | None = None
+    count: Callable[[int, int, str], None] | None = None
 
 
 @dataclass
@@ -36,32 +60,39 @@ class PartCheck:
     no_quadrant: float
 
 
-@dataclass
-class DataCheck:
+@dataclass(frozen=True)
+class DataCheck(Findings):
     """Findings about a corpus.
 
     Attributes:
-        corpus: the corpus in one line; label_range: of its labels.
-        clips, subjects, duration_s: of what can be used.
+        corpus: the corpus in one line; label_range: of its labels; step_hz: the clock of steps.
         sources: clips that have a file, per modality.
         parts: per split. kept: ids of the clips that can be used.
-        rejected: what was left out and why. notes: what is odd but can be used.
+        present: share of its steps at which each modality is present, per clip; empty: not decoded.
+        decoded: whether files were read, or only looked at. unread: modalities that only a recipe can read.
+        rejected: what was left out and why. refused: why training will not begin at all.
     """
 
     corpus: str
     label_range: tuple[float, float]
-    clips: int
-    subjects: int
-    duration_s: float
+    step_hz: float
     sources: dict[str, int]
     parts: dict[str, PartCheck]
     kept: list[str]
-    rejected: list[Rejected] = field(default_factory=list)
-    notes: list[Rejected] = field(default_factory=list)
+    present: dict[str, dict[str, float]]
+    decoded: bool
+    unread: list[str]
+    rejected: list[Rejected]
+    refused: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class _Usable:
+    """A clip that can be used: what it shows, `known (T, K)` and `quadrant (T,)` on the grid."""
+
+    seen: Seen
+    known: np.ndarray
+    quadrant: np.ndarray
 
 
 def check_corpus(
@@ -72,8 +103,9 @@ def check_corpus(
     *,
     readers: Mapping[str, Sequence[Reader]] | None = None,
     subject_dependent: bool = False,
+    reading: Reading | None = None,
 ) -> DataCheck:
-    """Load a corpus, look into every media file, and count.
+    """Load a corpus, read every file as training will (or only look into it), and count.
 
     Args:
         corpus: the adapter; modalities, dims: as for `Corpus.load`.
@@ -82,99 +114,161 @@ def check_corpus(
         readers: of the modalities whose files are no media, all that share one: they are read to see whether
             they can be.
         subject_dependent: the recipe allows one subject in several parts, so that is not worth a note.
+        reading: how files are read; None: media files are looked into, not decoded, and training may leave
+            out more.
 
     Raises:
         DataError: the corpus is not there, or no clip can be used.
     """
-    clips, rejected = corpus.load(modalities, dims)
-    kept: list[tuple[Clip, float, Aligned]] = []
-    notes: list[Rejected] = []
-    for clip in clips:
-        try:
-            duration_s = _longest(clip, media or {}, readers or {})
-        except DataError as fault:
-            rejected.append(Rejected(clip.id, str(fault)))
-            continue
-        times = grid(duration_s, CHECK_HZ)
-        aligned = align(clip.labels, times, dims, corpus.label_range)
-        if dims and not aligned.known.any():
-            rejected.append(Rejected(clip.id, why_unlabelled(clip, dims, float(times[-1]))))
-            continue
-        kept.append((clip, duration_s, aligned))
-        notes += _label_notes(clip, duration_s)
-    if not kept:
+    loaded, left_out = corpus.load(modalities, dims)
+    rejected, label_range = list(left_out), corpus.label_range
+    how, own, columns = reading or Reading(), dict[str, Reader](), dict[str, str]()
+    loaded = tidied(loaded)
+    split, refused = _dealt(loaded, how)
+    part_of = {} if split is None else {c: part for part in folds.PARTS for c in split.part(part)}
+    of_files: dict[str, list[Note]] = {}
+    store = how.store or PreparedStore()
+    if how.readers:
+        own, columns = dict(how.readers), dict(how.columns)
+        clips = uses(by_modality(loaded, columns), part_of)
+        usable = _read(clips, how, own, dims, label_range, rejected, of_files, store)
+    else:
+        usable = _look(loaded, media or {}, readers or {}, dims, label_range, rejected)
+        if how.by_track:
+            looked_at = [u.seen.clip for u in usable]
+            own, columns = _by_track(looked_at, modalities, media or {}, how.by_track)
+        if own:
+            clips = uses(by_modality(looked_at, columns), part_of)
+            usable = _read(clips, how, own, dims, label_range, rejected, of_files, store)
+    if not usable:
         reasons = "; ".join(f"{r.where}: {r.reason}" for r in rejected[:3])
         raise DataError(f"{corpus.describe()}: no clip can be used. {reasons}")
-    if not subject_dependent:
-        notes += _split_notes([clip for clip, _, _ in kept])
-    names = sorted({clip.split for clip, _, _ in kept}, key=["train", "validation", "test", ""].index)
+    found = [u.seen for u in usable]
+    everything = find(found, dims, label_range, own)
+    notes = [] if subject_dependent else _split_notes([s.clip for s in found])
+    refused = [] if notes else refused
+    clips_seen = by_modality(loaded, columns) if own else loaded
+    of_files.setdefault("training", [])[:0] = corpus_notes(clips_seen, split, store)
+    for findings in by_use(found, part_of, dims, label_range, own, of_files).values():
+        notes += [note for note in findings.notes if note not in notes]
+    refused = refused + _empty(found, part_of, own)
+    names = {part_of.get(s.clip.id, s.clip.split) for s in found}
+    kept = {s.clip.id for s in found}
     return DataCheck(
-        corpus=corpus.describe(),
-        label_range=corpus.label_range,
-        clips=len(kept),
-        subjects=len({clip.subject for clip, _, _ in kept}),
-        duration_s=sum(duration for _, duration, _ in kept),
-        sources={m: sum(m in clip.sources for clip, _, _ in kept) for m in modalities},
-        parts={name: _part([k for k in kept if k[0].split == name], dims) for name in names},
-        kept=[clip.id for clip, _, _ in kept],
-        rejected=rejected,
+        clips=everything.clips,
+        subjects=everything.subjects,
+        duration_s=everything.duration_s,
+        labels=everything.labels,
+        presence=everything.presence,
         notes=notes,
+        corpus=corpus.describe(),
+        label_range=label_range,
+        step_hz=how.step_hz,
+        sources={m: sum(m in clip.sources for clip in loaded if clip.id in kept) for m in modalities},
+        parts={
+            name: _part([u for u in usable if part_of.get(u.seen.clip.id, u.seen.clip.split) == name], dims)
+            for name in (*folds.PARTS, "")
+            if name in names
+        },
+        kept=[s.clip.id for s in found],
+        present={s.clip.id: dict(s.present) for s in found if s.present},
+        decoded=bool(own),
+        unread=[m for m in modalities if own and m not in columns.values()],
+        rejected=rejected,
+        refused=refused,
     )
 
 
-def _longest(
-    clip: Clip, media: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[Reader]]
-) -> float:
-    """Seconds of a clip's longest file, each looked into by the one who knows its kind."""
-    found, unknown = [], {}
-    for m, source in clip.sources.items():
-        if m in readers:
-            with reading(source.path):
-                streams = [reader.prepare(source) for reader in readers[m]]
-            found += [float(np.asarray(stream["duration_s"]).reshape(-1)[0]) for stream in streams]
-            continue
+def _read(
+    clips: Mapping[str, Sequence[Clip]],
+    how: Reading,
+    readers: Mapping[str, Reader],
+    dims: Sequence[str],
+    label_range: tuple[float, float],
+    rejected: list[Rejected],
+    of_files: dict[str, list[Note]],
+    store: PreparedStore,
+) -> list[_Usable]:
+    """Clips (by use) that training could use, read as it reads them; the others go to `rejected`."""
+    read = read_by_use(clips, readers, store, count=how.count)
+    of_files |= read.notes
+    rejected += read.rejected
+    left = [clip for own in clips.values() for clip in own if clip.id in read.streams]
+    if not left:
+        return []
+    steps, odd = build_steps(left, read.streams, readers, dims, how.step_hz, label_range, labelled=bool(dims))
+    rejected += odd
+    return [_Usable(seen(s), s.known, s.quadrant) for s in steps]
+
+
+def _look(
+    clips: Sequence[Clip],
+    media: Mapping[str, Sequence[str]],
+    readers: Mapping[str, Sequence[Reader]],
+    dims: Sequence[str],
+    label_range: tuple[float, float],
+    rejected: list[Rejected],
+) -> list[_Usable]:
+    """Clips that seem usable by their files' packets, which are quickly counted."""
+    usable = []
+    for clip in clips:
         try:
-            found.append(_duration(source, media.get(m, ())))
+            lasts = longest(clip, media, readers)
         except DataError as fault:
-            if m in media:
-                raise
-            unknown[m] = fault
-    if not found:
-        raise DataError(
-            f"{'; '.join(map(str, unknown.values()))} If {' and '.join(unknown)} is neither video nor sound, "
-            "only a recipe says how to read it: fusekit data check RECIPE corpus.name=..."
-        )
-    return max(found)
+            rejected.append(Rejected(clip.id, str(fault)))
+            continue
+        times = grid(max(lasts.values()), CHECK_HZ)
+        aligned = align(clip.labels, times, dims, label_range)
+        if dims and not aligned.known.any():
+            rejected.append(Rejected(clip.id, why_unlabelled(clip, dims, float(times[-1]))))
+            continue
+        usable.append(_Usable(Seen(clip, lasts), aligned.known, aligned.quadrant))
+    return usable
 
 
-def _duration(source: Source, media: Collection[str]) -> float:
-    info = probe(source.path)
-    if source.boxes is not None and not np.isfinite(BoxTrack.read(source.boxes).boxes).all(axis=1).any():
-        raise DataError(f"{source.boxes}: no row holds a face box, so no face could be read")
-    if "video" in media and not info.has_video:
-        raise DataError(f"{source.path}: there is no video track in it")
-    if "audio" in media and not info.has_audio:
-        raise DataError(f"{source.path}: there is no sound track in it")
-    if source.step_s is not None and info.has_video:
-        return info.frames * source.step_s  # the corpus knows better than the container
-    return info.duration_s
+def _by_track(
+    clips: Sequence[Clip],
+    modalities: Sequence[str],
+    media: Mapping[str, Sequence[str]],
+    by_track: Mapping[str, Reader],
+) -> tuple[dict[str, Reader], dict[str, str]]:
+    """Readers, and the columns they read, by the tracks that all files of a column hold."""
+    readers, columns = {}, {}
+    for column in modalities:
+        tracks = media.get(column) or tracks_of([c.sources[column] for c in clips if column in c.sources])
+        for track in tracks:
+            name = column if len(tracks) == 1 else f"{column} ({TRACKS[track]})"
+            readers[name], columns[name] = by_track[track], column
+    return readers, columns
 
 
-def _label_notes(clip: Clip, duration_s: float) -> list[Rejected]:
-    if clip.labels is None or len(clip.labels.times) < 2:
-        return []
-    last_s = float(clip.labels.times[-1])
-    if abs(last_s - duration_s) <= APART_S:
-        return []
-    side = "before" if last_s < duration_s else "after"
-    return [
-        Rejected(
-            clip.id, f"its labels end at {last_s:.2f} s, {abs(last_s - duration_s):.2f} s {side} its media"
-        )
-    ]
+def _dealt(loaded: Sequence[Clip], how: Reading) -> tuple[folds.Split | None, list[str]]:
+    """The split as training deals clips (None: nobody knows), or why it would not."""
+    if how.split is None:
+        return None, []
+    try:
+        return how.split(loaded), []
+    except FusekitError as fault:
+        return None, [str(fault)]
 
 
-def _split_notes(clips: Sequence[Clip]) -> list[Rejected]:
+def _empty(found: Sequence[Seen], part_of: Mapping[str, str], readers: Mapping[str, Reader]) -> list[str]:
+    """Why training would not begin with what is left."""
+    refused = []
+    for part in ("train", "validation") if part_of else ():
+        mine = [s for s in found if part_of[s.clip.id] == part]
+        if not mine:
+            refused.append(f"no usable clip is left in the {part} part of the split")
+        for m, reader in readers.items() if mine and part == "train" else ():
+            if not any(m in s.useful for s in mine if m in s.present):
+                refused.append(
+                    f"modality {m} is present at no labelled step of the {part} clips: there is no file, or "
+                    f"{reader.absence}"
+                )
+    return refused
+
+
+def _split_notes(clips: Sequence[Clip]) -> list[Note]:
     notes = []
     first: dict[str, Clip] = {}
     told: set[str] = set()
@@ -185,22 +279,19 @@ def _split_notes(clips: Sequence[Clip]) -> list[Rejected]:
             where = (
                 f"clip {other.id} is {other.split or 'in none'}, clip {clip.id} is {clip.split or 'in none'}"
             )
-            notes.append(
-                Rejected(
-                    f"subject {clip.subject}", f"in two splits ({where}): needs split.subject_dependent=true"
-                )
-            )
+            reason = f"in two splits ({where}): needs split.subject_dependent=true"
+            notes.append(Note("split", f"subject {clip.subject}", reason))
     return notes
 
 
-def _part(kept: Sequence[tuple[Clip, float, Aligned]], dims: Sequence[str]) -> PartCheck:
-    known = np.concatenate([aligned.known for _, _, aligned in kept])
-    quadrant = np.concatenate([aligned.quadrant for _, _, aligned in kept])[known.any(axis=1)]
+def _part(usable: Sequence[_Usable], dims: Sequence[str]) -> PartCheck:
+    known = np.concatenate([u.known for u in usable])
+    quadrant = np.concatenate([u.quadrant for u in usable])[known.any(axis=1)]
     count = np.bincount(quadrant[quadrant >= 0], minlength=4)
     return PartCheck(
-        clips=len(kept),
-        subjects=len({clip.subject for clip, _, _ in kept}),
-        duration_s=sum(duration for _, duration, _ in kept),
+        clips=len(usable),
+        subjects=len({u.seen.clip.subject for u in usable}),
+        duration_s=sum(max(u.seen.lasts.values()) for u in usable),
         labelled={dim: float(known[:, k].mean()) for k, dim in enumerate(dims)},
         quadrants=(count / max(count.sum(), 1)).tolist(),
         no_quadrant=float((quadrant < 0).mean()) if len(quadrant) else 1.0,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from fusekit import build
 from fusekit.contracts import Clip, Corpus, Reader, Rejected
 from fusekit.data import folds
-from fusekit.data.columns import Names, agree, doubts
-from fusekit.data.content import Contents
-from fusekit.data.names import alike, tidied
+from fusekit.data.columns import Names
+from fusekit.data.findings import Findings, by_modality, by_use, seen, uses
+from fusekit.data.names import tidied
+from fusekit.data.reading import corpus_notes, read_by_use
 from fusekit.data.steps import ClipSteps, build_steps
-from fusekit.data.stimuli import shared_media
-from fusekit.data.store import PreparedStore, prepare_clips
+from fusekit.data.store import PreparedStore
 from fusekit.errors import DataError, RecipeError, RunError
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
@@ -27,7 +27,7 @@ class Data:
 
     Attributes:
         columns: names of the numbers in feature tables, per modality whose reader knows them.
-        notes: what is odd though it can be used: files, names, what parts of the split share.
+        findings: statistics and what is odd, by use: "training" (and validation), "test".
     """
 
     corpus: Corpus
@@ -37,7 +37,7 @@ class Data:
     rejected: list[Rejected]
     steps: dict[str, list[ClipSteps]]
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: list[Rejected] = field(default_factory=list)
+    findings: dict[str, Findings] = field(default_factory=dict)
 
 
 def load_data(
@@ -62,54 +62,60 @@ def load_data(
     readers = build.build_readers(recipe, registry)
     named = {m: v.source or m for m, v in recipe.modalities.items()}
     clips, rejected = corpus.load(sorted(set(named.values())), recipe.target.dims)
-    clips = [
-        replace(c, sources={m: c.sources[name] for m, name in named.items() if name in c.sources})
-        for c in tidied(clips)
-    ]
-    s = recipe.split
-    if not s.given:
+    clips = by_modality(tidied(clips), named)
+    if not recipe.split.given:
         clips = [replace(c, split="") for c in clips]
     if split is None:
-        if s.fold and any(c.split for c in clips):
-            raise RecipeError(
-                f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} "
-                "names its own split, which has no folds. Leave out --fold (split.fold), or say "
-                "split.given=false to deal its subjects to folds."
-            )
-        try:
-            split = folds.assign(
-                clips,
-                folds=s.folds,
-                fold=s.fold,
-                validation=s.validation,
-                seed=s.seed,
-                subject_dependent=s.subject_dependent,
-            )
-        except DataError as fault:
-            raise DataError(f"{fault}{_besides(rejected)}") from fault
+        split = deal(recipe, clips, rejected)
     else:
         folds.verify(split, clips)
-    wanted = {i for p in parts for i in split.part(p)}
-    store, notes = PreparedStore(), alike(clips)
-    streams, bad = prepare_clips([c for c in clips if c.id in wanted], readers, store, count, notes)
-    read = [c for c in clips if c.id in streams]
-    agreed = agree(read, streams, readers, columns)
-    bad += agreed.rejected
-    rejected += bad
-    gone = {r.where for r in bad}
+    store = PreparedStore()
+    part_of = {c: part for part in parts for c in split.part(part)}
+    groups = uses([c for c in clips if c.id in part_of], part_of)
+    read = read_by_use(groups, readers, store, columns=columns, count=count)
+    rejected += read.rejected
+    gone = {r.where for r in read.rejected}
     steps: dict[str, list[ClipSteps]] = {}
     for part in parts:
         mine = [c for c in clips if c.id in split.part(part) and c.id not in gone]
         if not mine:
             raise RunError(_no_clip(part, split, clips, rejected))
         steps[part], odd = build_steps(
-            mine, streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
+            mine, read.streams, readers, recipe.target.dims, recipe.target.step_hz, corpus.label_range
         )
         rejected += odd
-    notes += agreed.notes + doubts([c for c in read if c.id not in gone], streams, readers)
-    contents = Contents(store.folder / "contents")
-    notes += shared_media(split, clips, lambda path: contents.of([path])[0])
-    return Data(corpus, readers, clips, split, rejected, steps, agreed.names, notes)
+    every = [seen(s) for own in steps.values() for s in own]
+    read.notes.setdefault("training", [])[:0] = corpus_notes(clips, split, store)
+    findings = by_use(every, part_of, recipe.target.dims, corpus.label_range, readers, read.notes)
+    return Data(corpus, readers, clips, split, rejected, steps, read.names, findings)
+
+
+def deal(recipe: Recipe, clips: Sequence[Clip], rejected: Sequence[Rejected] = ()) -> folds.Split:
+    """The split of a new run.
+
+    Raises:
+        DataError: the clips cannot be divided so; RecipeError: a fold of a corpus that names its own split.
+    """
+    s = recipe.split
+    if not s.given:
+        clips = [replace(c, split="") for c in clips]
+    if s.fold and any(c.split for c in clips):
+        raise RecipeError(
+            f"{recipe.at('split.fold')}: fold {s.fold} is asked for, but corpus {recipe.corpus.name} "
+            "names its own split, which has no folds. Leave out --fold (split.fold), or say "
+            "split.given=false to deal its subjects to folds."
+        )
+    try:
+        return folds.assign(
+            clips,
+            folds=s.folds,
+            fold=s.fold,
+            validation=s.validation,
+            seed=s.seed,
+            subject_dependent=s.subject_dependent,
+        )
+    except DataError as fault:
+        raise DataError(f"{fault}{_besides(rejected)}") from fault
 
 
 def _besides(rejected: Sequence[Rejected]) -> str:

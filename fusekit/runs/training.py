@@ -18,7 +18,7 @@ from fusekit.engine.checkpoint import save_checkpoint, with_prefix
 from fusekit.engine.loop import fit
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
-from fusekit.errors import RecipeError, RunError
+from fusekit.errors import DataError, RecipeError, RunError
 from fusekit.nn.model import Model
 from fusekit.provenance import boxed, data_hash, provenance
 from fusekit.recipe.schema import Recipe
@@ -26,6 +26,7 @@ from fusekit.registry import Registry
 from fusekit.runs.branches import remembered, take_branches
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
+from fusekit.runs.findings import odd, told, write_findings
 from fusekit.runs.plan import plan
 from fusekit.runs.run import changed_readers, check_known, kept_columns
 
@@ -39,6 +40,7 @@ def train(
     resume: bool = False,
     plugins: Sequence[str] = (),
     branches_from: Sequence[Path] = (),
+    strict: bool = False,
 ) -> None:
     """Train a recipe into `run_dir`; with `resume`, go on where it stopped.
 
@@ -48,6 +50,7 @@ def train(
             after it); each modality from the first run that has it, one that none has is trained. Their
             training and validation clips must be this run's, and their modalities and adversarial stages what
             this recipe says.
+        strict: begin only if no clip is left out and nothing about the data is odd.
 
     Raises:
         FusekitError: anything the user can mend; nothing half-written is left.
@@ -76,8 +79,10 @@ def train(
             columns=kept_columns(run_dir) if resume else None,
             count=progress.counter("preparing clips"),
         )
-        for r in data.rejected:
-            progress.say(f"left out {r.where}: {r.reason}")
+        for line in told(data.rejected, data.findings["training"].notes):
+            progress.say(line)
+        if strict and (counted := odd(data.rejected, data.findings["training"].notes)):
+            raise DataError(f"{counted}, and --strict allows none; `fusekit data check` explains them.")
         check_seen(recipe, data)
         model = _fresh_model(recipe, registry, data.readers, runtime)
         if resume:
@@ -167,6 +172,7 @@ def _begin(
             f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
         ) from error
     write_json(run_dir / "splits.json", data.split.to_json())
+    write_findings(run_dir, data)
     facts = provenance(data.clips, device, recipe.train.seed, plugins, distributions)
     facts["corpus"] = data.corpus.describe()
     facts["branches_from"] = [str(run.resolve()) for run in branches_from]

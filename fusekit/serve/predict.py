@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -181,16 +180,13 @@ def _plot(one: FilePrediction, name: str, path: Path) -> Path:
 
 def _print(found: Sequence[FilePrediction], names: Sequence[str]) -> None:
     """A row per file; for a single file also steps spread evenly over it."""
-    from rich.console import Console
-    from rich.table import Table
+    from fusekit.study.terminal import print_table
 
-    console = Console()
     first = found[0]
     low, high = first.label_range
     share = "present, gate" if "gate" in first.trace else "present"
-    table = Table(title=f"mean ± sd of the steps (labels {low:g} to {high:g})")
-    for name in ("file", "steps", *first.dims, *(f"{m}: {share}" for m in first.modalities)):
-        table.add_column(name, justify="left" if name == "file" else "right", overflow="fold")
+    columns = ["file", "steps", *first.dims, *(f"{m}: {share}" for m in first.modalities)]
+    rows = []
     # The folder only where two files share a name.
     for one, name in zip(found, names, strict=True):
         cells = [name if names.count(name) == 1 else one.file, str(len(one.times))]
@@ -198,23 +194,22 @@ def _print(found: Sequence[FilePrediction], names: Sequence[str]) -> None:
         for i in range(len(one.modalities)):
             gate = f", {one.trace['gate'][:, i].mean():.2f}" if "gate" in one.trace else ""
             cells.append(f"{one.present[:, i].mean():.0%}{gate}")
-        table.add_row(*cells)
-    console.print(table)
+        rows.append(cells)
+    print_table(columns, rows, title=f"mean ± sd of the steps (labels {low:g} to {high:g})")
     if len(found) == 1:
-        console.print(_some_steps(first))
+        _print_some_steps(first)
 
 
-def _some_steps(one: FilePrediction) -> Any:
-    from rich.table import Table
+def _print_some_steps(one: FilePrediction) -> None:
+    from fusekit.study.terminal import print_table
 
     rows = np.unique(np.linspace(0, len(one.times) - 1, SHOWN_ROWS).round().astype(int))
-    table = Table(title=f"{len(rows)} of {len(one.times)} steps (--out FILE.csv writes all)")
     gate = one.trace.get("gate")
-    for name in ("seconds", *one.dims, *(f"gate {m}" if gate is not None else m for m in one.modalities)):
-        table.add_column(name, justify="right")
+    columns = ["seconds", *one.dims, *(f"gate {m}" if gate is not None else m for m in one.modalities)]
+    table = []
     for row in rows:
         cells = [f"{one.times[row]:.2f}", *(f"{value:+.3f}" for value in one.prediction[row])]
         for i, here in enumerate(one.present[row]):
             cells.append("absent" if not here else "present" if gate is None else f"{gate[row, i]:.2f}")
-        table.add_row(*cells)
-    return table
+        table.append(cells)
+    print_table(columns, table, title=f"{len(rows)} of {len(one.times)} steps (--out FILE.csv writes all)")

@@ -18,6 +18,7 @@ from fusekit.engine.metrics import DDOF, POOLING, per_clip, quadrant_scores, sco
 from fusekit.errors import RunError
 from fusekit.runs import Data, Run
 from fusekit.runs.files import read_json, write_json
+from fusekit.runs.findings import told, write_findings
 from fusekit.study import baselines
 from fusekit.study.denoising import denoising_scores, draw_denoising
 from fusekit.study.gates import gate_separation
@@ -59,9 +60,10 @@ def assess(
         read_at = _record_look(run)
         parts.append("test")
     data = run.data(["train", *parts])
+    write_findings(run.folder, data)
     if final:  # training told of its own clips
-        for r in data.rejected:
-            say(f"left out {r.where}: {r.reason}")
+        for line in told(data.rejected, data.findings["test"].notes):
+            say(line)
     say("predicting")
     found = {part: _predict(run, data.steps[part]) for part in parts}
     metrics = _metrics(run, data, {p: f[0] for p, f in found.items()}, parts)

@@ -16,6 +16,7 @@ from fusekit.errors import RunError
 from fusekit.runs.files import read_json
 from fusekit.study.figures import predictions_path
 from fusekit.study.page import render
+from fusekit.study.report_data import data_section
 from fusekit.study.report_traces import trace_data
 from fusekit.study.table import read_table, write_bytes
 
@@ -72,6 +73,7 @@ def write_report(run_dir: Path) -> Path:
         traces=traces,
         traces_note=_traces_note(traces, metrics),
         figures=_figures(run_dir / "figures"),
+        data_found=data_section(run_dir),
         blocks=_blocks(run_dir, metrics),
     )
     path = run_dir / "report.html"

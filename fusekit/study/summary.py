@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from fusekit.errors import printable
+from fusekit.study.terminal import print_table
 
 METRICS = ("ccc", "rmse", "cor", "icc")
+Models = Mapping[str, Mapping[str, Any]]
+"""Scores of a run and its baselines, by name."""
 
 
 def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> None:
@@ -23,20 +30,10 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
         scored = f"{own['clips']} clips of {own['subjects']} subjects, {own['n']} steps"
         title = f"{metrics['recipe']} on {part}: {scored}"
         rows = {"this run": own} | {n: b[part] for n, b in metrics.get("baselines", {}).items() if part in b}
-        # One row per metric, three columns per model: narrow enough for a terminal of 80 columns.
-        table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
-        table.add_column("", min_width=4, no_wrap=True)
-        for i, name in enumerate(rows):
-            for k, dim in enumerate((*dims, "mean")):
-                head = (name if k == 0 else "") + "\n" + _short(dim)
-                width = 8 if k == 0 else 6  # a wider gap between models than between dimensions
-                style = "bold" if i == 0 else ""
-                table.add_column(head, justify="right", style=style, min_width=width, no_wrap=True)
-        for metric in METRICS:
-            table.add_row(
-                metric.upper(), *(_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean"))
-            )
-        console.print(table)
+        if _wide(rows, dims) <= console.width:
+            _print_wide(console, title, rows, dims)
+        else:
+            _print_turned(console, title, rows, dims)
         if "gate" in own:
             gate = own["gate"]
             by = ", ".join(f"{_cell(v)} at strength {k}" for k, v in gate["auc_by_strength"].items())
@@ -82,11 +79,43 @@ def show_metrics(metrics: Mapping[str, Any], console: Console | None = None) -> 
             "synthetic corpus: these scores say that the parts work, not how well people's affect is read"
         )
     for note in notes:
-        console.print(f"  {note}", style="dim", highlight=False)
+        console.print(Text(f"  {printable(note)}", "dim"))
+
+
+def _print_wide(console: Console, title: str, rows: Models, dims: Sequence[str]) -> None:
+    """A row per metric, a column per dimension and model: narrow enough for two dimensions and 80 columns."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("", min_width=4, no_wrap=True)
+    for i, name in enumerate(rows):
+        for k, dim in enumerate((*dims, "mean")):
+            head = (printable(name) if k == 0 else "") + "\n" + _short(dim)
+            width = 8 if k == 0 else 6  # a wider gap between models than between dimensions
+            style = "bold" if i == 0 else ""
+            table.add_column(Text(head), justify="right", style=style, min_width=width, no_wrap=True)
+    for metric in METRICS:
+        values = (_cell(r[metric][d]) for r in rows.values() for d in (*dims, "mean"))
+        table.add_row(metric.upper(), *values)
+    console.print(table)
+
+
+def _wide(rows: Models, dims: Sequence[str]) -> int:
+    first = max(cell_len(_short(dims[0])) if dims else 0, 8)
+    return 6 + sum(
+        max(first, cell_len(name)) + sum(max(6, cell_len(_short(d))) for d in (*dims[1:], "mean"))
+        for name in rows
+    )
+
+
+def _print_turned(console: Console, title: str, rows: Models, dims: Sequence[str]) -> None:
+    """A table per model, a row per dimension: for many dimensions, or long names."""
+    console.print(Text(printable(title), "bold"))
+    for name, scores in rows.items():
+        cells = [[dim, *(_cell(scores[metric][dim]) for metric in METRICS)] for dim in (*dims, "mean")]
+        print_table([name, *(metric.upper() for metric in METRICS)], cells, console=console)
 
 
 def _short(dim: str) -> str:
-    return {"valence": "V", "arousal": "A"}.get(dim, dim)
+    return {"valence": "V", "arousal": "A"}.get(dim, printable(dim))
 
 
 def _cell(value: float | None) -> str:

@@ -93,9 +93,9 @@ def test_data_check_explains_it_and_strict_refuses_it(shop: Any, what: str) -> N
     assert found["clips"] == 7
     (rejected,) = found["rejected"]
     assert reason.removesuffix("3.80 s, its labels 60.00-61.00 s") in rejected["reason"]
-    strict = shop.run("data", "check", str(MANIFEST), "--strict")
+    strict = shop.run("data", "check", "tiny.yaml", "--strict")
     assert strict.exit_code == 2
-    assert strict.stderr == "fusekit: corpus/manifest.csv: 1 left out, and --strict allows none.\n"
+    assert strict.stderr == "fusekit: tiny.yaml: 1 left out, and --strict allows none.\n"
 
 
 def test_several_bad_rows_are_each_explained(shop: Any) -> None:

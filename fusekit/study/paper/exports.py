@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fusekit.errors import printable
 from fusekit.runs.files import read_json
 from fusekit.study.paper.comparison_tables import comparison_tables
 from fusekit.study.paper.layout import Cell, Column, PaperTable
@@ -193,21 +194,21 @@ def print_table(table: PaperTable, console: Console | None = None) -> None:
     console = console or Console()
     console.print(Text(_caption(table), style="bold"))
     for columns in _pieces(table, console.width):
-        head = _rich(table, columns)
+        head = _rich(table, columns, console.width)
         head.add_row(*map(Text, _heads([table.columns[k] for k in columns])), style="bold")
         console.print(head)
         sections = table.sections()
         for name, rows in sections:
             if len(sections) > 1:
                 console.print(Text(name, style="italic"))
-            body = _rich(table, columns)
+            body = _rich(table, columns, console.width)
             for row in rows:
                 cells = [row.cells[k] for k in columns]
                 body.add_row(*(Text(_shown(cell), "bold" if cell.best else "") for cell in cells))
             console.print(body)
         console.print()
     for note in table.notes:
-        console.print(f"  {note}", style="dim", highlight=False, markup=False)
+        console.print(Text(f"  {printable(note)}", "dim"))
 
 
 def _pieces(table: PaperTable, width: int) -> list[list[int]]:
@@ -219,20 +220,30 @@ def _pieces(table: PaperTable, width: int) -> list[list[int]]:
     for _, span in _spans(table.columns, level):
         group = [k for k in range(first, first + span) if k not in labels]
         first += span
-        together = [*labels, *(pieces[-1] if pieces else []), *group]
-        if pieces and sum(_width(table, k) + 2 for k in together) <= width:
-            pieces[-1] += group
-        elif group:
-            pieces.append(group)
-    return [sorted([*labels, *piece]) for piece in pieces]
+
+        def fits(columns: Sequence[int]) -> bool:
+            return sum(_width(table, k, width) + 2 for k in (*labels, *columns)) <= width
+
+        if fits(group):
+            if pieces and fits([*pieces[-1], *group]):
+                pieces[-1] += group
+            elif group:
+                pieces.append(group)
+            continue
+        for k in group:  # too many for one piece
+            if k != group[0] and fits([*pieces[-1], k]):
+                pieces[-1].append(k)
+            else:
+                pieces.append([k])
+    return [sorted([*labels, *piece]) for piece in pieces or [[]]]
 
 
-def _rich(table: PaperTable, columns: Sequence[int]) -> Table:
+def _rich(table: PaperTable, columns: Sequence[int], width: int) -> Table:
     """Empty, columns as wide as anything in them: tables of one piece stand in line below each other."""
     shown = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for k in columns:
         justify: Literal["left", "right"] = "left" if table.columns[k].label else "right"
-        shown.add_column(justify=justify, no_wrap=True, width=_width(table, k))
+        shown.add_column(justify=justify, overflow="fold", width=_width(table, k, width))
     return shown
 
 
@@ -247,9 +258,12 @@ def _heads(columns: Sequence[Column]) -> list[str]:
     return heads
 
 
-def _width(table: PaperTable, k: int) -> int:
+def _width(table: PaperTable, k: int, width: int) -> int:
+    """As wide as anything in a column; long names are folded, so that numbers find room beside them."""
     texts = [*table.columns[k].heads, *(_shown(row.cells[k]) for row in table.rows)]
-    return max(map(len, texts))
+    labels = sum(column.label for column in table.columns)
+    most = max(width // (2 * labels), 12) if table.columns[k].label else width // 3
+    return min(max(map(len, texts)), most)
 
 
 def _caption(table: PaperTable) -> str:
