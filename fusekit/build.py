@@ -148,10 +148,11 @@ def default_readers(registry: Registry) -> dict[str, Reader]:
     readers: dict[str, Reader] = {}
     for medium, name in (("video", "face-video"), ("audio", "mel-spectrogram")):
         component = Component(name)
-        readers[medium] = make(registry, Kind.READER, component)
-        detector = _detector(component, readers[medium])
+        reader = make(registry, Kind.READER, component)
+        detector = _detector(component, reader)
         if detector is not None:
-            readers[medium].use_detector(make(registry, Kind.DETECTOR, detector))
+            reader.use_detector(make(registry, Kind.DETECTOR, detector))
+        readers[medium] = reader
     return readers
 
 

@@ -102,7 +102,7 @@ def by_modality(clips: Sequence[Clip], columns: Mapping[str, str]) -> list[Clip]
 
 
 def uses(clips: Sequence[Clip], part_of: Mapping[str, str]) -> dict[str, list[Clip]]:
-    """Clips that train and validate ("training", those of which nobody says the part too), and that test ("test").
+    """Clips that train and validate ("training"; also those whose part nobody says), and that test ("test").
 
     Args:
         part_of: "train", "validation" or "test" of each clip's id.
