@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fusekit.study.terminal import print_table
 
-__all__ = ["print_table", "shape"]
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Print a table on stdout, as wide as the terminal (`fusekit.study.terminal`)."""
+    from fusekit.study.terminal import print_table as fitted
+
+    fitted(columns, rows, title)
 
 
 def shape(sizes: Any) -> str:
