@@ -162,5 +162,5 @@ def test_the_report_shows_what_was_found(shop: Any) -> None:
     assert shop.run(*TRAIN).exit_code == 0
     page = Path("run/report.html").read_text()
     data = page[page.index("<h2>Data</h2>") : page.index("<h2>How it was made</h2>")]
-    for words in ("voice is never present", "no labelled step", "80.0%", "valence"):
+    for words in ("voice is never present", "<li>b1: ", "80.0%", "valence"):
         assert words in data, words

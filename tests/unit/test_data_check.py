@@ -84,7 +84,7 @@ def test_bad_clips_are_left_out_with_their_reason(tmp_path):
     assert "no such file" in reasons["gone"]
     assert "no labelled step" in reasons["late"]
     assert "no video track" in reasons["deaf"]
-    with pytest.raises(DataError, match="a fixed corpus: no clip can be used. noise:"):
+    with pytest.raises(DataError, match="a fixed corpus: no clip can be used. deaf:"):
         check_corpus(Fixed(clips[1:]), ("face", "voice"), VA, {"face": ["video"]})
 
 
