@@ -28,12 +28,28 @@ class Source:
             before the reader's margin); None: the reader's detector finds them.
         start_s, step_s: time of the first frame and spacing, where the corpus knows better than the
             container.
+
+    A reader honours every field or refuses it with a DataError that names it; `timed_path` does the latter.
     """
 
     path: Path
     boxes: Path | None = None
     start_s: float | None = None
     step_s: float | None = None
+
+    def timed_path(self) -> Path:
+        """`path`, for a reader whose files tell their own times: none of the other fields is dropped unsaid.
+
+        Raises:
+            DataError: the manifest gives a start, a spacing or boxes.
+        """
+        told = [name for name in ("start_s", "step_s", "boxes") if getattr(self, name) is not None]
+        if told:
+            raise DataError(
+                f"{self.path}: its reader takes times from the file itself and reads no {' or '.join(told)}. Leave "
+                f"the manifest's column <modality>_{told[0]} empty"
+            )
+        return self.path
 
 
 @dataclass
@@ -109,7 +125,9 @@ class Reader(ABC):
 
     Attributes:
         raw_shape: shape of one window, e.g. `(3, 128, 128)`.
-        lookahead_s: seconds of future that a window contains (0 for a causal reader).
+        lookahead_s: seconds of future that a window, or presence, depends on (0 for a causal reader);
+            `math.inf` where it depends on the whole file, as on its mean or its loudest moment: such a
+            reader cannot stream.
         medium: "video" or "audio" for a track of a media file; any other word ("ecg", "text") for a kind of
             file that the reader opens by itself.
         suffixes: of such files, lower case with the dot, the way `fusekit predict` tells them apart; () for

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fusekit.contracts import reopened, unsaved
 from fusekit.testing.findings import apart, rule, told
 from fusekit.testing.network_checks import NETWORKS, listed
 from fusekit.testing.situations import SEQUENCES
@@ -144,28 +144,21 @@ def _opens(subject: Subject) -> Iterator[str]:
         for p in module.parameters():
             p.mul_(1.25)  # trained: no longer what its seed draws
     answers = subject.ask(module.eval(), inputs)
-    file = subject.folder / "best.safetensors"
-    save_file({k: v.clone().contiguous() for k, v in module.state_dict().items()}, file)
     try:
-        with torch.device("meta"):
-            opened = subject.make(seed=1)
-        opened.load_state_dict(load_file(file), assign=True)
+        opened = reopened(lambda: subject.make(None), module.state_dict(), seed=1)
+        again = subject.ask(opened, inputs)
     except Exception as error:  # whatever it raises, a run of it could not be opened
         yield f"a run of it could not be opened: {told(error)}"
         return
-    bare = [n for n, v in (*opened.named_buffers(), *opened.named_parameters()) if v.is_meta]
-    bare += [path for path, v in _held(opened) if isinstance(v, Tensor) and v.is_meta]
-    if bare:
-        yield (
-            f"{listed(bare)} is not in the state dict, so it is lost when a run is opened: "
-            "register_buffer(..., persistent=True) keeps it"
-        )
-        return
-    try:
-        again = subject.ask(opened.eval(), inputs)
-    except Exception as error:  # as above
-        yield f"opened again, it cannot be called: {told(error)}"
-        return
     odd = [n for n, v in answers.items() if n not in again or apart(v, again[n]) > 0]
     if odd:
-        yield f"opened again from its state dict, {listed(odd)} differs: something it needs is not saved"
+        lost = [n for n, v in unsaved(module).items() if not _same(v, unsaved(opened).get(n))]
+        why = f"{listed(lost)} is not in its state dict" if lost else "something it needs is not saved"
+        yield (
+            f"opened again from its state dict, {listed(odd)} differs: {why}; register_buffer(..., "
+            "persistent=True) keeps a tensor"
+        )
+
+
+def _same(a: Any, b: Any) -> bool:
+    return b is not None and apart(a, b) == 0

@@ -41,7 +41,7 @@ class SkinConductance(Reader):
     def prepare(self, source: Source) -> dict[str, np.ndarray]:
         """`times (n,)` seconds, `level (n,)` microsiemens, `duration_s (1,)`."""
         try:
-            lines = source.path.read_text(encoding="utf-8-sig").splitlines()
+            lines = source.timed_path().read_text(encoding="utf-8-sig").splitlines()
             if not any(line.strip("# \t") for line in lines):
                 raise ValueError("it is empty")  # said by numpy in a warning
             table = np.genfromtxt(lines, delimiter=",", names=True, encoding="utf-8", ndmin=1)

@@ -64,7 +64,8 @@ class HeartRateVariability(Reader):
                 f"found {least_s:g}"
             )
         self.window_s, self.least_s, self.method = window_s, least_s, method
-        self.raw_shape, self.lookahead_s = (len(NAMES),), 0.0
+        self.raw_shape = (len(NAMES),)
+        self.lookahead_s = 0.0 if method == "adaptive" else math.inf
 
     def settings(self) -> dict[str, Any]:
         return {

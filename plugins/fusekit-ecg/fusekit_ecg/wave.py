@@ -82,7 +82,8 @@ class ECG(Reader):
             )
         self.rate, self.future_s, self.reference = rate, future_s, reference
         self.samples = round(window_s * rate)
-        self.raw_shape, self.lookahead_s = (self.leads, self.samples), future_s
+        self.raw_shape = (self.leads, self.samples)
+        self.lookahead_s = math.inf if reference == "file" else future_s
 
     def settings(self) -> dict[str, Any]:
         return {

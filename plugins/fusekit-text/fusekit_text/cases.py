@@ -16,6 +16,7 @@ from fusekit.testing import Case
 
 LENGTH = 12
 WORDS = ("all", "is", "well", "with", "my", "old", "friend", "and", "not", "bad", "at", "last")
+_LINES = [" ".join(WORDS[i : i + 4]) for i in (0, 4, 8, 2, 6)]  # none begins as another ends
 
 
 def cases() -> list[Case]:
@@ -56,12 +57,12 @@ def windows(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def subtitles(folder: Path) -> Source:
     """Five cues of two seconds, one after another."""
-    return _cues(folder, [" ".join(WORDS[i : i + 4]) for i in range(5)])
+    return _cues(folder, _LINES)
 
 
 def other(folder: Path, second: float) -> Source:
     """Other words in every cue that begins at `second` or later."""
-    return _cues(folder, [" ".join(WORDS[i : i + 4]) if 2 * i < second else "quite other" for i in range(5)])
+    return _cues(folder, [line if 2 * i < second else "quite other" for i, line in enumerate(_LINES)])
 
 
 def silence(folder: Path) -> Source:
