@@ -320,7 +320,7 @@ def _notes(recipe: Recipe, readers: Mapping[str, Reader]) -> list[str]:
         if 0 < r.lookahead_s < math.inf
     ]
     notes += [
-        f"{m}: each window depends on the whole file, so there is no live prediction"
+        f"{m}: each window needs the whole file: cannot stream"
         for m, r in readers.items()
         if r.lookahead_s == math.inf
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,7 +51,8 @@ def check(
                 "preset": loaded.preset,
                 "parts": report.parts,
                 "parameters": report.parameters,
-                "lookahead_s": report.lookahead_s,
+                # null: the whole file, as JSON knows no infinity
+                "lookahead_s": {m: s if isfinite(s) else None for m, s in report.lookahead_s.items()},
                 "notes": report.notes,
             }
         )

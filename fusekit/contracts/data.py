@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from fusekit.errors import RecipeError
+from fusekit.errors import DataError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Source:
         told = [name for name in ("start_s", "step_s", "boxes") if getattr(self, name) is not None]
         if told:
             raise DataError(
-                f"{self.path}: its reader takes times from the file itself and reads no {' or '.join(told)}. Leave "
-                f"the manifest's column <modality>_{told[0]} empty"
+                f"{self.path}: its reader takes times from the file itself and reads no "
+                f"{' or '.join(told)}. Leave the manifest's column <modality>_{told[0]} empty"
             )
         return self.path
 

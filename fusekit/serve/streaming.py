@@ -6,6 +6,7 @@ centred mel crop) makes the prediction lag by `lookahead_s`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -187,7 +188,7 @@ class StreamPredictor:
         readers, notes = usable_readers(run)
         self._readers = {m: r for m, r in readers.items() if modalities is None or m in modalities}
         self.notes = tuple(n for n in notes if n.split(":")[0] in self._readers)
-        self._inputs = {m: _live(m, reader) for m, reader in self._readers.items()}
+        self._inputs = {m: live(m, reader) for m, reader in self._readers.items()}
         self._cameras = [i for i in self._inputs.values() if isinstance(i, _Camera)]
         self._microphones = [i for i in self._inputs.values() if isinstance(i, _Microphone)]
         rates = {i.rate for i in self._microphones}
@@ -240,14 +241,25 @@ class StreamPredictor:
         return found
 
 
-def _live(modality: str, reader: Reader) -> _Input:
+def live(modality: str, reader: Reader) -> _Input:
+    """The live windows of one modality.
+
+    Raises:
+        RunError: its reader cannot cut them before the whole file is there.
+    """
     try:
         if isinstance(reader, FaceVideo):
             return _Camera(reader)
         if isinstance(reader, MelSpectrogram):
             return _Microphone(reader)
-    except RecipeError as error:
+    except RecipeError as error:  # it names the argument to change
         raise RunError(f"this run cannot stream: modalities.{modality}.reader: {error}") from error
+    if math.isinf(reader.lookahead_s):
+        raise RunError(
+            f"this run cannot stream: modalities.{modality}.reader: {type(reader).__name__} needs the whole "
+            "file before it can cut its first window. Choose a setting of it that does not, or leave "
+            f"{modality} out of the stream's modalities."
+        )
     raise RunError(
         f"this run cannot stream: modalities.{modality}.reader: {type(reader).__name__} reads files alone. "
         f"Leave {modality} out of the stream's modalities."

@@ -56,7 +56,8 @@ def _lookahead(subject: Subject) -> Iterator[str]:
         found = list(_foreseen(reader, stream, other, times, second, f"other content from {second:.2f} s on"))
         yield from found
         after = np.linspace(second, float(stream["duration_s"][0]), 20)
-        if first_difference(reader.windows(stream, after), reader.windows(other, after)) < 0:
+        same = first_difference(reader.windows(stream, after), reader.windows(other, after)) < 0
+        if same and share == SHARES[0]:
             yield f"the case's `altered` changes no window after {second:.2f} s, so it shows nothing"
             return
         if found:
@@ -71,8 +72,8 @@ def _foreseen(
     at = first_difference(a, b, _rounding(a))
     if at >= 0:
         yield (
-            f"{what} changes the window at {times[at]:.2f} s: it looks at least {second - times[at]:.2f} s ahead, "
-            f"lookahead_s says {reader.lookahead_s:.2f}"
+            f"{what} changes the window at {times[at]:.2f} s: it looks at least {second - times[at]:.2f} s "
+            f"ahead, lookahead_s says {reader.lookahead_s:.2f}"
         )
     odd = np.flatnonzero(reader.present(stream, times) != reader.present(other, times))
     if odd.size:
@@ -113,16 +114,16 @@ def _presence(subject: Subject) -> Iterator[str]:
         if not len(times):
             continue
         try:
-            streams = [reader.prepare(joint.source) for joint in (two, one)]
+            before, after = (reader.prepare(joint.source) for joint in (two, one))
         except DataError:
             continue  # it does not take such a joint, and says so
-        yield from _foreseen(reader, *streams, times, second, f"content that {what} at {second:.2f} s")
+        yield from _foreseen(reader, before, after, times, second, f"content that {what} at {second:.2f} s")
 
 
 @rule(
     "on-time",
     Kind.READER,
-    says="Content is in the window as soon as lookahead_s allows: not half a step late, by rounding or an index.",
+    says="Content is in the window as soon as lookahead_s allows: not half a step late, by an index, say.",
     documented="docs/testing.md, Time",
     applies=lambda case: case.altered is not None,
 )
@@ -147,8 +148,8 @@ def _on_time(subject: Subject) -> Iterator[str]:
         late.append(seen - (max(second, from_s) - reader.lookahead_s))
     if min(late) > max(0.45 * spacing, NEAR_S):
         yield (
-            f"content enters the window {min(late):.3f} s late (rows are {spacing:.3f} s apart): the latest row at or "
-            "before t + lookahead_s belongs in it"
+            f"content enters the window {min(late):.3f} s late (rows are {spacing:.3f} s apart): the latest "
+            "row at or before t + lookahead_s belongs in it"
         )
 
 

@@ -1,7 +1,7 @@
 """Recordings made of a case's two: the ordinary one up to a second, the blank one from there on, and so on.
 
-What a file holds after a moment must not be known before it; with content that ends, begins or has a hole, presence
-shows it too.
+What a file holds after a moment must not be known before it; where content ends, begins or has a hole,
+presence shows it too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class Joined:
 def joined(
     subject: Subject, name: str, parts: Sequence[Source], shares: Sequence[float], duration_s: float
 ) -> Joined | None:
-    """`parts[0]` up to `shares[0]` of the length, `parts[1]` up to `shares[1]`, ...; None: such files cannot be joined."""
+    """`parts[0]` up to `shares[0]` of the length, `parts[1]` up to `shares[1]`, ...
+
+    None: such files cannot be joined.
+    """
     paths = [part.path for part in parts]
     if any(path.is_dir() or path.suffix != paths[0].suffix for path in paths):
         return None
@@ -73,7 +76,7 @@ def _of_lines(
 
 
 def _time(line: str, guess: float, margin: float) -> float:
-    """What a row says of its time, if it stands first and is near where it should be; else a little before that."""
+    """What a row says of its time, if it stands first and is near where it should be; else a little less."""
     first = line.replace(";", ",").replace("\t", ",").split(",")[0].strip()
     try:
         return float(first) if abs(float(first) - guess) <= margin else guess - margin

@@ -39,3 +39,5 @@ def unproven(tried: Iterable[tuple[str, str]], *kinds: str, whole: bool = False)
 
 MEMORY = {"history", "keeps-nothing", "opens", "device", "surroundings", "arguments"}
 """Rules of every network that test_broken_memory proves."""
+READING = {"presence", "on-time", "source", "streams-apart", "files", "variants"}
+"""Rules of readers that test_broken_times proves."""

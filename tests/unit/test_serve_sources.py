@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import soundfile
+from fusekit.cli.app import app
+from typer.testing import CliRunner
 
 from fusekit.contracts import Reader, Source, Stream
 from fusekit.data.readers.mel_spectrogram import MelSpectrogram
-from fusekit.errors import DataError
+from fusekit.errors import DataError, RunError
 from fusekit.serve.sources import find_sources, mediums, modality_of
+from fusekit.serve.streaming import live
 
 
 class Table(Reader):
@@ -99,3 +104,19 @@ def test_what_cannot_be_opened_is_told_with_what_could(files: Path) -> None:
         mediums(files / "empty.edf", READERS)
     with pytest.raises(DataError, match="nothing to predict from: ecg: a.wav has no ecg"):
         find_sources(files / "a.wav", {"ecg": ECG}, None)
+
+
+def test_a_reader_of_the_whole_file_cannot_stream_and_says_so() -> None:
+    class Whole(Table):
+        lookahead_s = math.inf
+
+    with pytest.raises(RunError, match=r"cannot stream: modalities\.ecg\.reader: Whole needs the whole file"):
+        live("ecg", Whole())
+
+
+def test_check_prints_that_a_run_cannot_stream() -> None:
+    said = CliRunner().invoke(app, ["check", "demo", "modalities.voice.reader.reference=file"])
+    assert "voice: each window needs the whole file: cannot stream" in said.output.replace("\n", " ")
+    args = ["check", "demo", "modalities.voice.reader.reference=file", "--json"]
+    told = json.loads(CliRunner().invoke(app, args).output, parse_constant=pytest.fail)
+    assert told["lookahead_s"] == {"face": 0.0, "voice": None}

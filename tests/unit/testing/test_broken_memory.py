@@ -104,22 +104,22 @@ class Late(Linear):
 
 
 class Scaled(Linear):
-    """A plain tensor beside the weights."""
+    """A plain tensor beside the weights, drawn when it is made."""
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
-        self.scale = torch.linspace(0.5, 1.5, in_dim)
+        self.scale = torch.rand(in_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x * self.scale.to(x))
 
 
 class Positions(Linear):
-    """A constant buffer that is not saved."""
+    """A drawn buffer that is not saved."""
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
-        self.register_buffer("scale", torch.linspace(0.5, 1.5, in_dim), persistent=False)
+        self.register_buffer("scale", torch.rand(in_dim), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x * self.scale)
@@ -130,7 +130,7 @@ class Measures(Linear):
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
-        self.gain = float(self.layer.weight.norm())
+        self.gain = float(self.layer.weight.detach().norm())
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * self.gain
@@ -258,9 +258,9 @@ BROKEN = [
     ("head", Logs, "keeps-nothing", "`seen` grows with every call: 1, 2, 3"),
     ("head", Drops, "keeps-nothing", "something outside it keeps the tensors of its last call"),
     ("head", Late, "keeps-nothing", "calling it changes which tensors its state dict holds: `more.bias`"),
-    ("head", Scaled, "opens", "`scale` is not in the state dict, so it is lost when a run is opened"),
-    ("head", Positions, "opens", "`scale` is not in the state dict, so it is lost when a run is opened"),
-    ("head", Measures, "opens", "a run of it could not be opened"),
+    ("head", Scaled, "opens", "`prediction` differs: `scale` is not in its state dict"),
+    ("head", Positions, "opens", "`prediction` differs: `scale` is not in its state dict"),
+    ("head", Measures, "opens", "`prediction` differs: `gain` is not in its state dict"),
     ("projector", OnCPU, "device", "on a GPU it meets a tensor that was left on the CPU (line"),
     ("head", Prints, "surroundings", "it prints 'shape (4, 5, 5)'"),
     ("head", Seeds, "surroundings", "it seeds torch's generator"),
