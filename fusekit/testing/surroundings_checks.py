@@ -104,7 +104,9 @@ def _used(subject: Subject) -> Iterator[str]:
         with cache(subject):
             args = case.layout(subject.inner("corpus"))
             kept = _files(subject.inner("corpus"))
-            subject.make(None, **args).load(case.modalities, case.dims)
+            corpus = subject.make(None, **args)
+            if kept:  # what reads no folder makes its own, which takes its time
+                corpus.load(case.modalities, case.dims)
         yield from _touched(subject.inner("corpus"), kept)
         return
     if kind is Kind.READER and case.file is not None:

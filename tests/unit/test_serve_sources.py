@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import soundfile
-from fusekit.cli.app import app
 from typer.testing import CliRunner
 
+from fusekit.cli.app import app
 from fusekit.contracts import Reader, Source, Stream
 from fusekit.data.readers.mel_spectrogram import MelSpectrogram
 from fusekit.errors import DataError, RunError
