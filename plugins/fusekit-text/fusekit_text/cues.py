@@ -19,6 +19,8 @@ LARGEST_BYTES = 4 * 2**20
 """Of a file: the subtitles of a day are smaller."""
 LARGEST_ALIGNED_BYTES = 16 * 2**20
 """Of a file that tells of every word, or sound, when it is said (JSON, TextGrid)."""
+MOST_LINES = 300_000
+"""Of a file of cues, rows or sentences."""
 MOST_WORDS, MOST_PLAIN = 500_000, 2_000_000
 """Of a file: with times, twice what a day of speech holds; of plain sentences."""
 
@@ -189,5 +191,8 @@ def decoded(path: Path) -> str:
         ) from error
     if "\0" in text:
         raise DataError(f"{path}: this is no text file, it holds zero bytes. Save it as UTF-8.")
+    lines = data.count(b"\n")
+    if lines > MOST_LINES and not aligned:
+        raise DataError(f"{path}: {lines} lines are too many for one recording; cut it, {MOST_LINES} may be")
     # "\\r\\r\\n" is one end of a line that Windows has written twice: no empty line.
     return re.sub("\r+\n", "\n", text).replace("\r", "\n")
