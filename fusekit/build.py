@@ -6,12 +6,13 @@ Here, and only here, names meet classes. Parts never see the recipe or the regis
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+import psutil
 import torch
 
 from fusekit import rehearsal
@@ -24,6 +25,8 @@ from fusekit.recipe.arguments import anchored, blamed, check_arguments, componen
 from fusekit.recipe.requires import requirement_faults
 from fusekit.recipe.schema import Component, Recipe, Stage
 from fusekit.registry import Kind, Registry
+
+NETWORKS = (Kind.ENCODER, Kind.QUADRANT, Kind.PROJECTOR, Kind.FUSION, Kind.TEMPORAL, Kind.HEAD)
 
 
 @dataclass
@@ -102,14 +105,37 @@ def make(registry: Registry, kind: Kind, component: Component, *built: Any) -> A
     named = f"{component.where}: {component.path}" if component.path else component.name
     cls = registry.load(registry.get(kind, component.name, named))
     try:
-        return cls(*built, **given(component, cls))
+        args = given(component, cls)
+        if kind in NETWORKS:
+            _fits_memory(cls, built, args)
+        return cls(*built, **args)
     except RecipeError as error:
         raise RecipeError(f"{blamed(component, error)}: {error}") from error
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise RecipeError(
             f"{blamed(component, error)}: {component.name} cannot be made of these arguments: {error}. "
             f"`fusekit show {component.name}` explains them."
         ) from error
+
+
+def _fits_memory(cls: Any, built: Sequence[Any], args: Mapping[str, Any]) -> None:
+    """Refuse a network whose weights alone are more than the memory that is free: made, it would take the
+    machine with it.
+
+    Raises:
+        RecipeError: says how many bytes, and how many there are.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            sketch = cls(*built, **args)
+        except Exception:  # it needs values while it is made, which a sketch has not; made for real, it says
+            return
+    if not isinstance(sketch, torch.nn.Module):
+        return
+    size = sum(t.numel() * t.element_size() for t in (*sketch.parameters(), *sketch.buffers()))
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise RecipeError(f"its weights would take {size / 1e9:,.1f} GB; {free / 1e9:,.1f} GB are free here")
 
 
 def distributions(recipe: Recipe, registry: Registry) -> dict[str, str]:

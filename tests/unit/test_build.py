@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fusekit import build, plugins
 from fusekit.errors import RecipeError
 from fusekit.recipe.load import load
-from fusekit.registry import Registry
+from fusekit.recipe.schema import Component
+from fusekit.registry import Kind, Registry
 
 
 @pytest.fixture
@@ -189,3 +191,16 @@ def test_a_modality_named_as_something_in_torch_is_a_fault(registry: Registry, n
     ]
     with pytest.raises(RecipeError, match=f"torch has a use of its own for the name '{name}'"):
         build.check_components(load("demo", words), registry)
+
+
+def test_a_network_that_memory_cannot_hold_is_refused_before_it_is_made(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(available=100_000_000)
+    monkeypatch.setattr(build.psutil, "virtual_memory", lambda: free)
+    small, large = (
+        Component("linear", {"dim": dim}, "modalities.face.projector") for dim in (10, 10_000_000)
+    )
+    build.make(registry, Kind.PROJECTOR, small, (100,), "none")
+    with pytest.raises(RecipeError, match=r"weights would take 4\.0 GB; 0\.1 GB are free"):
+        build.make(registry, Kind.PROJECTOR, large, (100,), "none")
