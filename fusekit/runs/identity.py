@@ -112,13 +112,10 @@ def kept_clips(folder: Path) -> dict[str, dict[str, str]]:
     """What the clips of a run held when it began; {}: it was not kept."""
     if not (folder / CLIPS).is_file():
         return {}
-    try:
-        found = read_json(folder / CLIPS)
-        clips: dict[str, dict[str, str]] = {i: dict(held) for i, held in found["clips"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"'{folder / CLIPS}' does not list clips; was it edited? Put it back.") from error
+    found = read_json(folder / CLIPS)
     if found["version"] > VERSION:
         raise RunError(f"'{folder / CLIPS}' was written by a newer fusekit; update fusekit.")
+    clips: dict[str, dict[str, str]] = found["clips"]
     return clips
 
 
