@@ -48,10 +48,12 @@ def _print_parts(found: DataCheck) -> None:
 def _print_labels(found: DataCheck) -> None:
     """A row per dimension: there may be many of them, and there are three parts at most."""
     from fusekit.cli.tables import print_table
+    from fusekit.data.label_findings import decimals
 
     rows = []
     for dim, s in found.labels.items():
-        numbers = [f"{value:.3g}" for value in (s.min, s.mean, s.sd, s.max)] if s.rows else ["-"] * 4
+        digits = decimals(s.min, s.max)
+        numbers = [f"{x:.{digits}f}" for x in (s.min, s.mean, s.sd, s.max)] if s.rows else ["-"] * 4
         repeated = "-" if s.repeated != s.repeated else f"{s.repeated:.0%}"
         labelled = [f"{part.labelled[dim]:.1%}" for part in found.parts.values()]
         rows.append([dim, *labelled, *numbers, repeated])

@@ -133,7 +133,9 @@ def check_corpus(
         clips = uses(by_modality(loaded, columns), part_of)
         usable = _read(clips, how, own, dims, label_range, rejected, of_files, store)
     else:
-        usable = _look(loaded, media or {}, readers or {}, dims, label_range, rejected)
+        # A film without sound lacks that modality; where files are read, that shows then.
+        tracks = dict(media or {}) if not how.by_track else dict.fromkeys(media or {}, ())
+        usable = _look(loaded, tracks, readers or {}, dims, label_range, rejected)
         if how.by_track:
             looked_at = [u.seen.clip for u in usable]
             own, columns = _by_track(looked_at, modalities, media or {}, how.by_track)

@@ -6,6 +6,7 @@ so that whoever made the labels can look.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,6 +98,12 @@ def statistics(found: Sequence[Track]) -> LabelStatistics:
         max=float(values.max()),
         repeated=float(same.mean()) if len(same) else float("nan"),
     )
+
+
+def decimals(least: float | None, most: float | None) -> int:
+    """Digits behind the point that tell labels between these two apart: three of -1..1, one of 0..100."""
+    width = 0.0 if least is None or most is None else most - least
+    return 2 if not width > 0 else int(min(max(3 - math.floor(math.log10(width)), 0), 9))
 
 
 def dimension_notes(clips: Sequence[Clip], dim: str, label_range: tuple[float, float]) -> list[Note]:

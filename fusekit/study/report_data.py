@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusekit.data.label_findings import decimals
 from fusekit.errors import one_line
 from fusekit.runs.files import read_json
 from fusekit.runs.findings import FILE
@@ -34,7 +35,8 @@ def data_section(run_dir: Path) -> dict[str, Any] | None:
         if own is None:
             continue
         for dim, s in own["labels"].items():
-            numbers = [_number(s[key]) for key in ("min", "mean", "sd", "max")]
+            digits = decimals(s["min"], s["max"])
+            numbers = [_number(s[key], digits) for key in ("min", "mean", "sd", "max")]
             labels.append([on, dim, f"{s['rows']:,}", *numbers, _share(s["repeated"])])
         for m, p in own["presence"].items():
             worst = ", ".join(f"{one_line(clip)} {_share(share)}" for clip, share in p["worst"].items())
@@ -50,8 +52,8 @@ def data_section(run_dir: Path) -> dict[str, Any] | None:
     }
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}".replace("-", "−")
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def _share(value: float | None, digits: int = 0) -> str:

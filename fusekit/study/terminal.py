@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDE = 200
 """Columns where the output is no terminal and nobody says how wide it is."""
-NARROWEST = 10
+NARROWEST = 14
 """A column of words is folded down to this width, then the table is parted."""
 _GAP = 2  # between columns; one more at either end
 

@@ -109,7 +109,7 @@ def test_a_voice_without_sound_and_boxes_without_a_box_are_left_out() -> None:
     Path("m/f.csv").write_text("\n".join(["clip,subject,labels,face,face_boxes", *rows]) + "\n")
     result = run("m/f.csv")
     assert result.exit_code == 2
-    assert "1.wav: there is no video track in it" in result.stderr
+    assert "1.wav: has no video track" in result.stderr
     Path("m/v.csv").write_text(
         "clip,subject,labels,sound,sound_boxes\na,anna,1.csv,1.wav,\nb,ben,2.csv,2.wav,face.csv\n"
         "c,cleo,1.csv,1.wav,words.csv\n"

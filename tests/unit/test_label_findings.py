@@ -11,6 +11,7 @@ from fusekit.contracts import Clip, Labels, Source
 from fusekit.data.label_findings import (
     Note,
     clip_notes,
+    decimals,
     dimension_notes,
     statistics,
     tracks,
@@ -66,6 +67,26 @@ def test_statistics_are_of_the_rows_as_written() -> None:
     assert none.rows == 0
     assert np.isnan([none.min, none.mean, none.sd, none.max, none.repeated]).all()
     assert np.isnan(statistics(tracks(clips(np.array([3.0])), "v")).repeated)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "digits"),
+    [
+        (-1, 1, 3),
+        (0, 1, 3),
+        (1, 9, 3),
+        (0, 10, 2),
+        (0, 100, 1),
+        (0, 0.004, 6),
+        (0, 1e6, 0),
+        (3, 3, 2),
+        (None, None, 2),
+    ],
+)
+def test_labels_are_shown_in_digits_that_tell_them_apart(
+    least: float | None, most: float | None, digits: int
+) -> None:
+    assert decimals(least, most) == digits
 
 
 def test_labels_in_order_are_not_told() -> None:
