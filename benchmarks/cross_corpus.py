@@ -11,16 +11,21 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fusekit import build
 from fusekit.engine.evaluation import predict_clips, score_clips
-from fusekit.engine.latents import clip_latents, stored
+from fusekit.engine.latents import latent_pieces, stored
 from fusekit.plugins import load as load_plugins
 from fusekit.recipe.load import load as load_recipe
 from fusekit.runs import load_data, open_run
 from fusekit.study.assess import clip_quadrants
+
+
+def _pieces(run: Any, clips: Any, number: int) -> Any:
+    return map(stored, latent_pieces(run.model, clips[number], run.runtime))
 
 
 def main() -> None:
@@ -47,11 +52,10 @@ def main() -> None:
     scores: dict[str, Any] = {}
     for name, opened, steps in (("applied", run, clips), ("native", native, None)):
         own = steps or native.data(["test"]).steps["test"]
-        latents = [stored(clip_latents(opened.model, clip, opened.runtime)) for clip in own]
         found = predict_clips(
             opened.model,
             own,
-            latents.__getitem__,
+            partial(_pieces, opened, own),
             opened.runtime,
             opened.recipe.evaluation.states,
             build.evaluation_steps(opened.recipe),

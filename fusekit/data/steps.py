@@ -10,6 +10,7 @@ import numpy as np
 from fusekit.contracts import Clip, Reader, Rejected, Stream
 from fusekit.data.label_ranges import check_range
 from fusekit.data.labels import align
+from fusekit.data.store import Prepared
 from fusekit.data.units import misfit
 from fusekit.errors import DataError
 
@@ -64,6 +65,12 @@ class ClipSteps:
         if modality not in self.streams:
             return np.zeros((len(steps), *reader.raw_shape), self.dtypes[modality])
         return reader.windows(self.streams[modality], self.times[steps])
+
+    def release(self) -> None:
+        """Give back the memory that what was read of mapped files takes; it can be read again."""
+        for stream in self.streams.values():
+            if isinstance(stream, Prepared):
+                stream.release()
 
 
 def build_steps(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -84,6 +85,13 @@ class Prepared(Mapping[str, np.ndarray]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Prepared, (self.folder,)
+
+    def release(self) -> None:
+        """Let go of the pages that were read of mapped arrays: a long clip would fill up memory with them."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # elsewhere the system takes them back when it needs them
+            for name in (name for name, size in self._sizes.items() if size >= MAPPED_BYTES):
+                mapped: Any = _mapped(str(self.folder / f"{name}.npy"))
+                mapped._mmap.madvise(mmap.MADV_DONTNEED)
 
     def whole(self) -> bool:
         """Is every array there in full length, and every bit as it was written (`checksum`)."""

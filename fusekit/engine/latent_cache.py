@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusekit.batch import to_float
 from fusekit.contracts import Latent
-from fusekit.engine.latents import ClipSource, check_finite, clip_latents, fits_half, rounded
+from fusekit.engine.latents import PIECE, ClipSource, check_finite, fits_half, latent_pieces, rounded
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import RunError
 
@@ -58,21 +58,25 @@ class LatentCache:
         self.quadrant: dict[str, Tensor] = {}
         total, done = sum(self.sizes), 0
         for number, clip in enumerate(clips):
-            found = clip_latents(model, clip, runtime, chunk=chunk)
             begin = int(self.offsets[number])
-            for m, latent in found.items():
-                if m not in self.z:
-                    self.z[m] = _room((total, *latent.z.shape[1:]), torch.float16, folder)
-                    self.quadrant[m] = torch.zeros(total, dtype=torch.int64)
-                z = rounded(latent.z).cpu()
-                if self.z[m].dtype == torch.float16 and not fits_half(z).all():
-                    self.z[m] = _widened(self.z[m], begin, folder)
-                self.z[m][begin : begin + len(clip)] = z
-                if latent.quadrant is not None:
-                    self.quadrant[m][begin : begin + len(clip)] = latent.quadrant.cpu()
+            for found in latent_pieces(model, clip, runtime, chunk=chunk):
+                for m, latent in found.items():
+                    if m not in self.z:
+                        self.z[m] = _room((total, *latent.z.shape[1:]), torch.float16, folder)
+                        self.quadrant[m] = torch.zeros(total, dtype=torch.int64)
+                    self._keep(m, begin, latent, folder)
+                begin += len(next(iter(found.values())).z)
             done += len(clip)
             if progress is not None:
                 progress(done, total)
+
+    def _keep(self, m: str, begin: int, latent: Latent, folder: Path | None) -> None:
+        z = rounded(latent.z).cpu()
+        if self.z[m].dtype == torch.float16 and not fits_half(z).all():
+            self.z[m] = _widened(self.z[m], begin, folder)
+        self.z[m][begin : begin + len(z)] = z
+        if latent.quadrant is not None:
+            self.quadrant[m][begin : begin + len(z)] = latent.quadrant.cpu()
 
     def take(self, rows: np.ndarray, device: torch.device | str) -> dict[str, Latent]:
         """Flat rows `(N,)` -> `{m: Latent}` of N rows on `device`, float32."""
@@ -169,3 +173,10 @@ def _room(shape: tuple[int, ...], dtype: torch.dtype, folder: Path | None) -> Te
 def gigabytes(size: int) -> str:
     """As messages say it."""
     return f"{size / 1e9:.1f} GB"
+
+
+def cached_pieces(latents: Latents, number: int, device: torch.device | str) -> Iterator[dict[str, Latent]]:
+    """The steps of one clip in order, as `latent_pieces` gives them, from where they are kept."""
+    begin, end = int(latents.offsets[number]), int(latents.offsets[number]) + latents.sizes[number]
+    for first in range(begin, end, PIECE):
+        yield latents.take(np.arange(first, min(first + PIECE, end)), device)

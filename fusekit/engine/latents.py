@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,11 @@ class ClipSource(Protocol):
 
     def inputs(self, modality: str, steps: np.ndarray) -> np.ndarray: ...
 
+    def release(self) -> None: ...
 
+
+PIECE = 64
+"""Steps whose latents are held at once: those of the full-size generator take 256 KB a step."""
 STRETCH = 8
 """Steps over which the damage of a copy stays the same: as long as the paper's longest window."""
 
@@ -68,34 +72,97 @@ class DegradedClip:
             x = degradation(x, [self.rngs(int(step) // STRETCH, modality) for step in steps])
         return x.numpy()
 
+    def release(self) -> None:
+        """As of the clean clip."""
+        self.clip.release()
 
-@torch.no_grad()
+
 def clip_latents(model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64) -> dict[str, Latent]:
     """`{m: Latent}` of a clip's T steps, computed in chunks of steps; rows of absent steps are zero.
+
+    All of them at once, which memory must hold: `latent_pieces` gives them one after the other.
+
+    Raises:
+        RunError: an encoder gives NaN or infinite values.
+    """
+    (whole,) = latent_pieces(model, clip, runtime, chunk=chunk, piece=len(clip))
+    return whole
+
+
+def latent_pieces(
+    model: Any, clip: ClipSource, runtime: Runtime, *, chunk: int = 64, piece: int = PIECE
+) -> Iterator[dict[str, Latent]]:
+    """A clip's latents in order, `piece` steps at a time (fewer in the last), each `{m: Latent}`.
+
+    Which steps an encoder sees together does not depend on `piece`: how many rows are computed at once moves
+    the last bit, and the rounding to float16 makes a visible step of it.
+
+    Args:
+        chunk: steps encoded at once, of those at which the modality is present.
 
     Raises:
         RunError: an encoder gives NaN or infinite values.
     """
     model.eval()
-    found: dict[str, Latent] = {}
-    for column, m in enumerate(model.names):
-        steps = np.flatnonzero(clip.present[:, column])
-        pieces: list[Latent] = []
-        for begin in range(0, len(steps), chunk):
-            x = torch.from_numpy(np.ascontiguousarray(clip.inputs(m, steps[begin : begin + chunk])))
-            with runtime.autocast():
-                pieces.append(model.branches[m].latent(to_float(x.to(runtime.device))))
-        rows = torch.from_numpy(steps).to(runtime.device)
-        z = torch.zeros(len(clip), *model.branches[m].encoder.out_shape, device=runtime.device)
-        quadrant = torch.zeros(len(clip), dtype=torch.int64, device=runtime.device)
-        if pieces:
-            made = torch.cat([p.z for p in pieces]).float()
-            check_finite(made, m, clip, steps)
-            z[rows] = made
-            if pieces[0].quadrant is not None:
-                quadrant[rows] = torch.cat([p.quadrant for p in pieces if p.quadrant is not None])
-        found[m] = Latent(z=z, quadrant=quadrant)
-    return found
+    encoded = {m: _Encoded(model, clip, runtime, column, m, chunk) for column, m in enumerate(model.names)}
+    for begin in range(0, len(clip), piece):
+        found = {m: rows.upto(begin, min(begin + piece, len(clip))) for m, rows in encoded.items()}
+        clip.release()
+        yield found
+
+
+class _Encoded:
+    """One modality of a clip, encoded chunk by chunk as far as somebody asks."""
+
+    def __init__(
+        self, model: Any, clip: ClipSource, runtime: Runtime, column: int, modality: str, chunk: int
+    ) -> None:
+        self.branch, self.clip, self.runtime, self.modality = (
+            model.branches[modality],
+            clip,
+            runtime,
+            modality,
+        )
+        self.steps, self.chunk = np.flatnonzero(clip.present[:, column]), chunk
+        self.done = 0  # steps of those above that are encoded
+        self.z: list[Tensor] = []
+        self.quadrant: list[Tensor] = []
+
+    @torch.no_grad()
+    def upto(self, begin: int, end: int) -> Latent:
+        """The latents of steps `begin` to `end`, the first of which must be the end of the call before."""
+        device = self.runtime.device
+        z = torch.zeros(end - begin, *self.branch.encoder.out_shape, device=device)
+        quadrant = torch.zeros(end - begin, dtype=torch.int64, device=device)
+        first, last = np.searchsorted(self.steps, (begin, end))
+        while self.done < last:
+            self._encode()
+        if last > first:
+            rows = torch.from_numpy(self.steps[first:last] - begin).to(device)
+            z[rows], rest = _cut(self.z, int(last - first))
+            self.z = [rest]
+            if self.quadrant:
+                quadrant[rows], rest = _cut(self.quadrant, int(last - first))
+                self.quadrant = [rest]
+        return Latent(z=z, quadrant=quadrant)
+
+    def _encode(self) -> None:
+        steps = self.steps[self.done : self.done + self.chunk]
+        x = torch.from_numpy(np.ascontiguousarray(self.clip.inputs(self.modality, steps)))
+        with self.runtime.autocast():
+            latent = self.branch.latent(to_float(x.to(self.runtime.device)))
+        z = latent.z.float()
+        check_finite(z, self.modality, self.clip, steps)
+        self.z.append(z)
+        if latent.quadrant is not None:
+            self.quadrant.append(latent.quadrant)
+        self.done += len(steps)
+
+
+def _cut(rows: list[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` rows, and the others."""
+    whole = torch.cat(rows)
+    return whole[:count], whole[count:].clone()
 
 
 def check_finite(z: Tensor, modality: str, clip: ClipSource, steps: np.ndarray) -> None:

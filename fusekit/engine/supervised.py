@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from fusekit.contracts import Latent, Loss
 from fusekit.engine.evaluation import States, predict_clips, score_clips
-from fusekit.engine.latent_cache import Latents
-from fusekit.engine.latents import ClipSource, clip_latents
+from fusekit.engine.latent_cache import Latents, cached_pieces
+from fusekit.engine.latents import ClipSource, latent_pieces
 from fusekit.engine.objective import Objective, Rngs, WindowSource, pooled_loss
 from fusekit.engine.runtime import Runtime
 
@@ -186,10 +186,10 @@ class Supervised(Objective):
     def validate(self) -> dict[str, Any]:
         """Scores on whole validation clips, predicted as the recipe's evaluation says."""
 
-        def latents(i: int) -> dict[str, Latent]:
+        def latents(i: int) -> Iterator[dict[str, Latent]]:
             if self.caches is not None:
-                return self.caches.validation.clip(i, self.runtime.device)
-            return clip_latents(self.model, self.validation_clips[i], self.runtime)
+                return cached_pieces(self.caches.validation, i, self.runtime.device)
+            return latent_pieces(self.model, self.validation_clips[i], self.runtime)
 
         found = predict_clips(
             self.model,

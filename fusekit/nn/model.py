@@ -114,31 +114,53 @@ class Model(nn.Module):
         steps.
 
         The default evaluation: at every step the last `steps` steps from zero state (spec 3.6). A buffer of
-        as many fused vectors, so it streams exactly. The fusion must be stateless (all of fusekit's are).
+        as many fused vectors, so it streams exactly. The fusion must be stateless (`fusekit check` refuses
+        others).
         """
-        fused, gates = self._fused(latents, present)
-        index = torch.arange(len(fused), device=fused.device)[:, None]
-        index = index + torch.arange(1 - steps, 1, device=fused.device)
-        # Steps before the clip's start come first in a window and are invalid: the state stays zero.
-        rows = index.clamp(min=0)
-        y, _, trace = self.temporal(fused[rows], index >= 0, {k: v[rows] for k, v in (context or {}).items()})
-        return self.head(y[:, -1]), {**gates, **{k: v[:, -1] for k, v in trace.items()}}
+        fused, gates = self.fused(latents, present)
+        prediction, trace = self.last(fused, 0, steps, context)
+        return prediction, {**gates, **trace}
 
     def predict_carry(
         self, latents: Mapping[str, Latent], present: Tensor, context: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Trace]:
         """One clip, T rows, `present (T, M)` -> prediction `(T, K)`, trace `(T, ...)`; state carried from the
         clip's start."""
-        fused, gates = self._fused(latents, present)
-        valid = present.new_ones(1, len(fused), dtype=torch.bool)
-        y, _, trace = self.temporal(fused[None], valid, {k: v[None] for k, v in (context or {}).items()})
-        return self.head(y[0]), {**gates, **{k: v[0] for k, v in trace.items()}}
+        fused, gates = self.fused(latents, present)
+        prediction, _, trace = self.carry(fused, None, context)
+        return prediction, {**gates, **trace}
 
-    def _fused(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
+    def fused(self, latents: Mapping[str, Latent], present: Tensor) -> tuple[Tensor, Trace]:
+        """T rows of one clip, `present (T, M)` -> fused vectors `(T, D)`, the fusion's trace `(T, ...)`."""
         fused, _, trace = self.fusion(
             self.features(latents, (1, len(present))), present[None], torch.ones_like(present[None, :, 0])
         )
         return fused[0], {k: v[0] for k, v in trace.items()}
+
+    def last(
+        self, fused: Tensor, before: int, steps: int, context: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Trace]:
+        """`(before + T, D)` vectors -> prediction `(T, K)`, trace `(T, ...)` of the last T of them, each from
+        the last `steps` vectors and zero state.
+
+        Args:
+            before: vectors that only precede: `steps` - 1, or fewer where the clip begins.
+        """
+        index = torch.arange(before, len(fused), device=fused.device)[:, None]
+        index = index + torch.arange(1 - steps, 1, device=fused.device)
+        # Steps before the clip's start come first in a window and are invalid: the state stays zero.
+        rows = index.clamp(min=0)
+        y, _, trace = self.temporal(fused[rows], index >= 0, {k: v[rows] for k, v in (context or {}).items()})
+        return self.head(y[:, -1]), {k: v[:, -1] for k, v in trace.items()}
+
+    def carry(
+        self, fused: Tensor, state: State | None, context: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, State, Trace]:
+        """`(T, D)` vectors of one clip, the state after those before -> prediction `(T, K)`, state, trace."""
+        valid = torch.ones(1, len(fused), dtype=torch.bool, device=fused.device)
+        own = {k: v[None] for k, v in (context or {}).items()}
+        y, state, trace = self.temporal(fused[None], valid, own, state)
+        return self.head(y[0]), state, {k: v[0] for k, v in trace.items()}
 
 
 def _blank(x: Tensor, present: Tensor) -> Tensor:

@@ -224,6 +224,10 @@ class _Part:
         """Windows `(n, *raw)` of the part's own steps `(n,)`."""
         return self._steps.inputs(modality, steps + self._first)
 
+    def release(self) -> None:
+        """As of the whole clip."""
+        self._steps.release()
+
 
 def _rows(found: ClipPrediction, begin: int) -> ClipPrediction:
     return ClipPrediction(found.prediction[begin:], {k: v[begin:] for k, v in found.trace.items()})

@@ -11,9 +11,9 @@ import numpy as np
 from fusekit import build
 from fusekit.data.labels import quadrant
 from fusekit.data.steps import ClipSteps
-from fusekit.engine.evaluation import ClipPrediction, predict_clips, score_clips
+from fusekit.engine.evaluation import ClipPrediction, predict_pieces, score_clips
 from fusekit.engine.journal import finite
-from fusekit.engine.latents import clip_latents, stored
+from fusekit.engine.latents import latent_pieces, stored
 from fusekit.engine.metrics import DDOF, POOLING, per_clip, quadrant_scores, scores
 from fusekit.errors import RunError
 from fusekit.runs import Data, Run
@@ -21,6 +21,7 @@ from fusekit.runs.files import read_json, write_json
 from fusekit.runs.findings import told, write_findings
 from fusekit.study import baselines
 from fusekit.study.denoising import denoising_scores, draw_denoising
+from fusekit.study.feature_pieces import FeaturePieces
 from fusekit.study.gates import gate_separation
 from fusekit.study.predictions import predictions_table, with_test_rows
 from fusekit.study.statistics import FEWEST_ARRANGEMENTS, permutation_test
@@ -131,12 +132,14 @@ def _keep_test(metrics: dict[str, Any], run: Run) -> None:
 
 def _predict(run: Run, clips: Sequence[ClipSteps]) -> tuple[list[ClipPrediction], list[ClipPrediction]]:
     """Predictions as the recipe's evaluation says, and with the other way of handling states."""
-    latents = [stored(clip_latents(run.model, clip, run.runtime)) for clip in clips]
     states = run.recipe.evaluation.states
     other: Literal["last", "carry"] = "carry" if states == "last" else "last"
     steps = build.evaluation_steps(run.recipe)
-    main = predict_clips(run.model, clips, latents.__getitem__, run.runtime, states, steps)
-    return main, predict_clips(run.model, clips, latents.__getitem__, run.runtime, other, steps)
+    found = []
+    for clip in clips:
+        pieces = map(stored, latent_pieces(run.model, clip, run.runtime))
+        found.append(predict_pieces(run.model, pieces, clip.present, run.runtime, (states, other), steps))
+    return [f[states] for f in found], [f[other] for f in found]
 
 
 def _metrics(
@@ -222,27 +225,15 @@ def clip_quadrants(
 
 
 def _baselines(run: Run, data: Data, parts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    def features(clips: Sequence[ClipSteps]) -> tuple[np.ndarray, np.ndarray]:
-        blocks, labels = [], []
-        for clip in clips:
-            every = np.arange(len(clip))
-            pooled = [
-                baselines.pooled_features(data.readers[m], clip.inputs(m, every)) for m in run.model.names
-            ]
-            blocks.append(baselines.join_features(pooled, clip.present))
-            labels.append(np.where(clip.known, clip.target, np.nan))
-        return np.concatenate(blocks), np.concatenate(labels)
-
-    own = {part: features(data.steps[part]) for part in ("train", *parts)}
-    ridge = baselines.fit_ridge(*own["train"], *own["validation"])
-    constant = baselines.fit_constant(own["train"][1])
-    result: dict[str, dict[str, Any]] = {}
-    for name, fitted in (("ridge", ridge), ("constant", constant)):
-        result[name] = {
-            part: scores(fitted.predict(x), np.nan_to_num(y), ~np.isnan(y), run.recipe.target.dims)
-            for part, (x, y) in own.items()
-            if part in parts
-        }
+    dims = run.recipe.target.dims
+    own = {part: FeaturePieces(data.steps[part], data.readers) for part in ("train", *parts)}
+    ridge = baselines.fit_ridge_in_pieces(own["train"], own["validation"])
+    constant = baselines.fit_constant(own["train"].labels())
+    result: dict[str, dict[str, Any]] = {"ridge": {}, "constant": {}}
+    for part in parts:
+        y = own[part].labels()
+        result["ridge"][part] = baselines.score_pieces(ridge, own[part], dims)
+        result["constant"][part] = scores(constant.predict(y), np.nan_to_num(y), ~np.isnan(y), dims)
     return result
 
 
