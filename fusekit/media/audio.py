@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from fusekit.errors import DataError, NoTrackError
 from fusekit.media.claims import header_s
 from fusekit.media.container import (
-    REALIGN_S,
+    SHORT_S,
     announced_s,
     audio_track,
     check_length,
@@ -23,9 +23,13 @@ from fusekit.media.container import (
     opened,
     origin,
 )
+from fusekit.media.ebml import JOINED
 
 BLOCK = 1 << 16
 """Samples of a block, about; memory does not grow with the length of a file."""
+REALIGN_S, DRIFT_S = 0.05, 0.5
+"""Sound whose stamp stands further than the first from where the samples so far end is moved to its stamp;
+than the second, where the stamp only continues the one before."""
 HOLE_S = 600.0
 """A stretch without sound, inside a track or before it, is silence up to this long."""
 RATES_HZ = (1000, 768_000)
@@ -70,11 +74,13 @@ def _silence(count: int) -> Iterator[np.ndarray]:
 
 def _gathered(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     waiting: list[np.ndarray] = []
+    count = 0
     for piece in pieces:
         waiting.append(piece)
-        if sum(map(len, waiting)) >= BLOCK:
+        count += len(piece)
+        if count >= BLOCK:
             yield np.concatenate(waiting)
-            waiting = []
+            waiting, count = [], 0
     if waiting:
         yield np.concatenate(waiting)
 
@@ -118,7 +124,7 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 f"{path}: has no sound track. Leave its voice column empty, or give a file with sound."
             )
         zero, rate, length, done = origin(container), 0, 0, 0.0
-        heard = False
+        heard, after = False, None
         mono = _Mono()
         for frame in frames(path, container, track):
             assert isinstance(frame, AudioFrame)
@@ -134,8 +140,12 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             due = length
             if frame.pts is not None and frame.time_base is not None:
                 due = round((float(frame.pts * frame.time_base) - zero - done) * rate)
-            if heard and abs(due - length) <= REALIGN_S * rate:
-                due = length  # stamps are often rounded to milliseconds: keep the samples gapless
+            # Stamps are often rounded to milliseconds, or only the one before plus a supposed length: keep
+            # the samples gapless.
+            follows = frame.pts is not None and after is not None and abs(frame.pts - after) <= 2
+            if heard and abs(due - length) <= (DRIFT_S if follows else REALIGN_S) * rate:
+                due = length
+            after = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if due > length:
                 hole(path, "sound", done + length / rate, done + due / rate, HOLE_S)
                 yield from ((rate, silence) for silence in _silence(due - length))
@@ -143,13 +153,16 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             block = block[max(0, length - due) :]
             _check_numbers(path, block, done + length / rate, rate)
             length += len(block)
-            heard = True
+            heard = heard or len(block) > 0
             yield rate, block
         if not heard or not (length or done):
             raise DataError(f"{path}: its sound track holds no sample. Replace the file or remove its row.")
         found = done + length / rate + zero
         check_length(path, "sound", found, announced_s(container, track))
-        check_length(path, "sound", found, header_s(path), counted=True)
+        claimed = header_s(path)
+        check_length(path, "sound", found, claimed, counted=True)
+        if claimed is not None and container.format.name == "flac" and found > claimed + SHORT_S:
+            raise DataError(f"{path}: {JOINED}. Or remove its row.")
 
 
 def _check_numbers(path: Path, block: np.ndarray, begin_s: float, rate: int) -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags
-from av.frame import Frame
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fusekit.errors import DataError, FusekitError
+from fusekit.media.ebml import JOINED
 from fusekit.media.wholeness import has_stale_length, unsound
 
-REALIGN_S = 0.05
-"""Sound packets that stand further than this from where the samples so far end are moved to their own
-stamp."""
 DAMAGED = 0.1
 """More than this share of packets or frames that cannot be decoded makes a file a fault."""
 SHORT_S, SHORT = 0.1, 0.02
@@ -66,7 +65,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
     path = checked(path)
     try:
         if (fault := unsound(path)) is not None:
-            raise DataError(f"{path}: {fault}. Copy or download it again, or remove its row.")
+            advice = "" if fault == JOINED else " Copy or download it again, or remove its row."
+            raise DataError(f"{path}: {fault}.{advice}")
         with open_file(path) as container:
             yield container
     except FusekitError:
@@ -83,6 +83,9 @@ def open_file(path: Path) -> InputContainer:
     """The container of a file as FFmpeg opens it: only the file itself, as nothing in it may make us read
     other files or the network."""
     options = {"protocol_whitelist": "file", "format_whitelist": HOLD_ALL.replace(" ", ",")}
+    with path.open("rb") as file:
+        if file.read(12)[8:] == b"WAVE":
+            options["max_size"] = "65536"  # packets of PCM are tiny otherwise, and each costs time
     if has_stale_length(path):
         options["ignore_length"] = "1"
     return av.open(f"file:{path}", options=options)
@@ -133,17 +136,18 @@ def frame_s(track: VideoStream) -> float:
     return 1.0 / float(rate) if rate else 0.04
 
 
-def packets(container: InputContainer) -> Iterator[Packet]:
-    """Packets of the chosen tracks; stamps that start anew go on from where the tracks had come to."""
+def packets(container: InputContainer) -> Iterator[tuple[Packet, bool]]:
+    """Packets of the chosen tracks, and whether their track starts anew with this one: its stamps go on from
+    where the tracks had come to."""
     tracks = chosen(container)
     clock = _Clock(Flags.ts_discont in Flags(container.format.flags))
     for packet in container.demux(tracks):
-        if packet.size:
-            clock.place(packet)
-        yield packet
+        yield packet, bool(packet.size) and clock.place(packet)
 
 
-def frames(path: Path, container: InputContainer, track: Stream) -> Iterator[Frame]:
+def frames(
+    path: Path, container: InputContainer, track: VideoStream | AudioStream
+) -> Iterator[VideoFrame | AudioFrame]:
     """Decoded frames of a track. Packets that cannot be decoded leave a hole, as in FFmpeg's own programs.
 
     Raises:
@@ -155,12 +159,18 @@ def frames(path: Path, container: InputContainer, track: Stream) -> Iterator[Fra
             "remove its row."
         )
     found = hurt = 0
-    for packet in packets(container):
+    for packet, anew in packets(container):
         if packet.stream.index != track.index:
             continue
+        if packet.size == 0 and packet.dts is not None:
+            continue  # "the last picture stands"; given to the decoder it would mean the end
         found += packet.size > 0
         try:
-            decoded = packet.decode()
+            # What was decoded last must not run into what another encoder began.
+            decoded: list[VideoFrame | AudioFrame] = [*track.decode(None)] if anew else []
+            if anew:
+                track.codec_context.flush_buffers()
+            decoded += track.decode(packet)
         except av.error.FFmpegError as fault:
             if isinstance(fault, MemoryError):
                 raise
@@ -186,32 +196,46 @@ class _Clock:
 
     def __init__(self, leaps: bool) -> None:
         self.leaps = leaps
-        self._shifts = [Fraction(0)]
-        self._stretch: dict[int, int] = {}
-        self._last: dict[int, Fraction] = {}  # the container's own stamps
-        self._end: Fraction | None = None  # of all tracks so far, moved
+        self._shifts = [0.0]
+        self._tracks: dict[int, _Place] = {}
+        self._end = -math.inf  # of all tracks so far, moved
 
-    def place(self, packet: Packet) -> None:
-        if packet.dts is None or packet.time_base is None:
-            shift = self._shifts[self._stretch.get(packet.stream.index, 0)]
+    def place(self, packet: Packet) -> bool:
+        """Move the packet's stamps; is it the first of its track after a restart."""
+        if packet.stream.index not in self._tracks:
+            self._tracks[packet.stream.index] = _Place(packet.stream, float(packet.time_base))
+        track = self._tracks[packet.stream.index]
+        span = packet.duration * track.tick if packet.duration else track.spacing
+        anew = False
+        if packet.dts is None:
+            track.last = None if track.last is None else track.last + span
+            shown = track.last
         else:
-            shown = packet.dts if packet.pts is None else packet.pts
-            shift = self._shift(packet.stream.index, packet.dts * packet.time_base, shown * packet.time_base)
-            end = (shown + (packet.duration or 0)) * packet.time_base + shift
-            self._end = end if self._end is None else max(end, self._end)
-        if shift and packet.time_base is not None:
-            ticks = round(shift / packet.time_base)
+            stamp = packet.dts * track.tick
+            shown = stamp if packet.pts is None else packet.pts * track.tick
+            back = track.last is not None and stamp < track.last - _BACK_S
+            leap = self.leaps and track.last is not None and stamp > track.last + _AHEAD_S
+            track.last, anew = stamp, back or leap
+            track.stretch += anew
+            if track.stretch == len(self._shifts):
+                self._shifts.append(self._end - shown)
+        shift = self._shifts[track.stretch]
+        if shown is not None:
+            self._end = max(self._end, shown + span + shift)
+        if shift:
+            ticks = round(shift / track.tick)
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
+        return anew
 
-    def _shift(self, index: int, stamp: Fraction, shown: Fraction) -> Fraction:
-        last = self._last.get(index)
-        self._last[index] = stamp
-        if last is not None and (stamp < last - _BACK_S or (self.leaps and stamp > last + _AHEAD_S)):
-            self._stretch[index] = self._stretch.get(index, 0) + 1
-            if self._stretch[index] == len(self._shifts) and self._end is not None:
-                self._shifts.append(self._end - shown)
-        return self._shifts[self._stretch.get(index, 0)]
+
+class _Place:
+    """Where the clock stands in one track: `last` the container's own decoding stamp in seconds."""
+
+    def __init__(self, stream: Stream, tick: float) -> None:
+        self.tick, self.stretch = tick, 0
+        self.last: float | None = None
+        self.spacing = frame_s(stream) if isinstance(stream, VideoStream) else 0.0
 
 
 def announced_s(container: InputContainer, track: Stream) -> float | None:

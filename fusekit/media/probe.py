@@ -69,7 +69,7 @@ def probe(path: Path | str) -> MediaInfo:
         ends = {s.index: 0.0 for s in wanted}
         firsts = {s.index: float("inf") for s in wanted}
         counts = {s.index: 0 for s in wanted}
-        for packet in packets(container):
+        for packet, _ in packets(container):
             if packet.size == 0:  # the flush at the end
                 continue
             index = packet.stream.index

@@ -102,18 +102,24 @@ def _aiff(data: Data) -> str | None:
 
 def _w64(data: Data) -> str | None:
     length = int(struct.unpack_from("<Q", data, 16)[0])
-    return cut(length - 8, data) if 0 < length < 1 << 62 else None
+    if not 0 < length < 1 << 62:
+        return None
+    return cut(length - 8, data) or _joined_by(data[:8], length, data)
 
 
 def _au(data: Data) -> str | None:
     start, length = struct.unpack_from(">II", data, 4)
-    return None if length in (0, 0xFFFF_FFFF) else cut(start + length, data)
+    if length in (0, 0xFFFF_FFFF):
+        return None
+    return cut(start + length, data) or _joined_by(b".snd", start + length, data)
 
 
 def _caf(data: Data) -> str | None:
     at = 8
     while at + 12 <= len(data):
         length = int(struct.unpack_from(">q", data, at + 4)[0])
+        if data[at : at + 4] == b"caff":
+            return JOINED
         if length < 0:  # unknown: to the end of the file
             return None
         at += 12 + length
@@ -140,7 +146,8 @@ def _flv(data: Data) -> str | None:
     at = int(struct.unpack_from(">I", data, 5)[0]) + 4
     while at + 11 <= len(data) and data[at] & 0x1F in (8, 9, 18):
         at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
-    return cut(at - 4, data)  # some writers leave the last back pointer out
+    # Some writers leave the last back pointer out.
+    return cut(at - 4, data) or _joined_by(b"FLV", at, data)
 
 
 def _asf(data: Data) -> str | None:
@@ -149,7 +156,9 @@ def _asf(data: Data) -> str | None:
     if at < 0 or at + 92 > len(data):
         return None
     length, flags = struct.unpack_from("<Q", data, at + 40)[0], struct.unpack_from("<I", data, at + 88)[0]
-    return None if flags & 1 or length == 0 else cut(int(length), data)  # bit 0: a live stream
+    if flags & 1 or length == 0:  # bit 0: a live stream
+        return None
+    return cut(int(length), data) or _joined_by(data[:8], int(length), data)
 
 
 def _ogg(data: Data) -> str | None:
@@ -174,7 +183,9 @@ def _program(data: Data) -> str | None:
             at += 6 + int.from_bytes(data[at + 4 : at + 6], "big")
         else:
             return None
-    return cut(at, data)
+    rest = data[at : at + 6]
+    begun = 0 < len(rest) < 6 and b"\0\0\1".startswith(rest[:3])
+    return cut(at + 6 if begun else at, data)
 
 
 def _transport(data: Data) -> str | None:
