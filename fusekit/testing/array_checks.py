@@ -32,11 +32,21 @@ def _copies(subject: Subject) -> Iterator[str]:
     out = damage(x, _rngs())
     if apart(x, kept) > 0:
         yield "it changes its input in place"
+    if out.numel() and out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr():
+        yield "what it gives lies in its input's memory: a change of one would be one of the other"
     if out.shape != x.shape or out.dtype != x.dtype:
         yield f"{x.dtype} {tuple(x.shape)} became {out.dtype} {tuple(out.shape)}"
         return
     if apart(out, kept) == 0:
         yield f"none of {MANY} rows is damaged"
+    if not torch.isfinite(out).all():
+        yield "the damaged copy is not finite"
+    wide = damage(x.double(), _rngs())
+    if wide.dtype != torch.float64:
+        yield f"torch.float64 became {wide.dtype}"
+    spread = torch.stack([x, x], dim=-1)[..., 0]
+    if apart(damage(spread, _rngs()), out) > 1e-5:
+        yield "the same rows, not contiguous in memory, are damaged otherwise"
     for value in subject.case.constants:
         if not torch.isfinite(damage(torch.full_like(x, value), _rngs())).all():
             yield f"input of {value:g} everywhere: the damaged copy is not finite"
@@ -69,8 +79,73 @@ def _own(subject: Subject) -> Iterator[str]:
     turned = damage(x[order], [_rngs()[i] for i in order])
     if apart(turned, out[order]) > 1e-5:
         yield "rows in another order, each with its own generator, are damaged otherwise"
+    one = [i for i in range(MANY) if apart(damage(x[i : i + 1], [_rngs()[i]])[0], out[i]) > 1e-5]
+    if one:
+        yield f"row {one[0]} as a batch of its own is damaged otherwise than among {MANY}"
+    sick = x.clone()
+    sick[1] = float("nan")
+    if any(apart(damage(sick, _rngs())[i], out[i]) > 1e-5 for i in (0, 2, MANY - 1)):
+        yield "a row of NaN changes how others are damaged"
     if apart(damage(x.clone(), _rngs(seed=8)), out) == 0:
         yield "other generators give the same damage: it does not draw from them"
+
+
+@rule(
+    "history",
+    Kind.DEGRADATION,
+    Kind.DETECTOR,
+    says="Earlier calls, on other data, change nothing: no count, no warming up, no box of the last frame.",
+    documented="docs/testing.md, What a network must not remember",
+)
+def _history(subject: Subject) -> Iterator[str]:
+    part = subject.make()
+    if subject.kind is Kind.DEGRADATION:
+        x = subject.raw(0, MANY)
+        first = part(x.clone(), _rngs())
+        for seed, rows in enumerate((3, MANY, 1, MANY), start=5):
+            part(subject.raw(seed, rows), _rngs(rows, seed))
+        if apart(first, part(x.clone(), _rngs())) > 0:
+            yield "after calls on other data the same rows with the same generators are damaged otherwise"
+        return
+    frames = _frames(subject)
+    before = {what: part.detect(frame) for what, frame in frames.items()}
+    for what, frame in reversed(frames.items()):
+        if apart(before[what], part.detect(frame)) > 0:
+            yield f"{what}: after other frames it finds other boxes; `near` alone tells of the last one"
+
+
+@rule(
+    "follows",
+    Kind.DETECTOR,
+    says="Boxes are in pixels, x before y, best first: a face moved to the right and down moves its box.",
+    documented="fusekit.contracts.Detector.detect",
+    applies=lambda case: case.picture is not None,
+)
+def _follows(subject: Subject) -> Iterator[str]:
+    assert subject.case.picture is not None
+    detector, frame = subject.make(), subject.case.picture()
+    right, down = frame.shape[1] // 2, frame.shape[0] // 4
+    wide = np.pad(frame, ((down, 0), (right, 0), (0, 0)), mode="edge")
+    here, there = detector.detect(frame), detector.detect(wide)
+    if not len(here) or not len(there):
+        if len(here):
+            yield "it loses the face of the case's picture when there is more room to its left and above it"
+        return
+    moved = there[0, :4] - here[0, :4]
+    slack = 0.15 * max(frame.shape[:2])
+    if np.abs(moved - [right, down, right, down]).max() > slack:
+        yield (
+            f"with {right} more pixels on its left and {down} above it, the best box moves by "
+            f"{', '.join(f'{m:.0f}' for m in moved)} (x0, y0, x1, y1)"
+        )
+    for found in (here, there):
+        if (np.diff(found[:, 4]) > 0).any():
+            yield f"scores are {', '.join(f'{s:.2f}' for s in found[:4, 4])}: the best box comes first"
+            return
+    near = here[0, :4].copy()
+    detector.detect(frame, near)
+    if apart(near, here[0, :4]) > 0:
+        yield "it changes the box that it is handed as a hint"
 
 
 @rule(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,9 @@ SPLITS = ("", "train", "validation", "test")
 
 @contextmanager
 def cache(subject: Subject) -> Iterator[None]:
-    """fusekit's cache folder inside the test's: a corpus may keep something there."""
+    """fusekit's cache folder elsewhere: a corpus may keep something there, from one rule to the next."""
     before = os.environ.get("FUSEKIT_CACHE")
-    os.environ["FUSEKIT_CACHE"] = str(subject.inner("cache"))
+    os.environ["FUSEKIT_CACHE"] = _kept(subject.cls).name
     try:
         yield
     finally:
@@ -33,6 +36,12 @@ def cache(subject: Subject) -> Iterator[None]:
             del os.environ["FUSEKIT_CACHE"]
         else:
             os.environ["FUSEKIT_CACHE"] = before
+
+
+@lru_cache
+def _kept(cls: type) -> tempfile.TemporaryDirectory[str]:
+    """One for the corpora of a class; it goes when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="fusekit-check-cache-", ignore_cleanup_errors=True)
 
 
 @rule(
@@ -56,6 +65,7 @@ def _clips(subject: Subject) -> Iterator[str]:
             yield "two loads give different clips"
         for clip in clips:
             yield from (f"clip {clip.id}: {seen}" for seen in _clip_faults(clip, subject.case.modalities))
+        yield from _people(clips)
         odd = [r for r in rejected if not (isinstance(r, Rejected) and r.where and r.reason)]
         if odd:
             yield f"left out without a place or a reason: {odd[0]!r}"
@@ -91,6 +101,28 @@ def _clip_faults(clip: Clip, modalities: tuple[str, ...]) -> Iterator[str]:
         for path in (source.path, source.boxes):
             if path is not None and not Path(path).exists():
                 yield f"its {name} source {Path(path).name} does not exist"
+            elif path is not None and not Path(path).is_absolute():
+                yield f"its {name} source {path} is relative: from another folder it is not there"
+    for what, text in (("id", clip.id), ("subject", clip.subject), ("session", clip.session)):
+        if text != unicodedata.normalize("NFC", text) or text != text.strip():
+            yield f"its {what} {text!r} has spaces around it, or is not in Unicode's composed form (NFC)"
+
+
+def _people(clips: list[Clip]) -> Iterator[str]:
+    """Subjects that two parts of a split share, or that two spellings take for two people."""
+    parts: dict[str, set[str]] = {}
+    spellings: dict[str, set[str]] = {}
+    for clip in clips:
+        parts.setdefault(clip.subject, set()).add(clip.split)
+        plain = "".join(unicodedata.normalize("NFKC", clip.subject).casefold().split())
+        spellings.setdefault(plain, set()).add(clip.subject)
+    for subject, found in sorted(parts.items()):
+        if len(found - {""}) > 1:
+            both = " and ".join(sorted(found - {""}))
+            yield f"subject {subject} is in {both}: who was trained on is tested"
+    for found in spellings.values():
+        if len(found) > 1:
+            yield f"subjects {', '.join(map(repr, sorted(found)))} are one person's, spelled otherwise"
 
 
 def _described(corpus: Corpus) -> Iterator[str]:
@@ -135,6 +167,8 @@ def _label_faults(labels: Labels, dims: tuple[str, ...], span: tuple[float, floa
         yield "times do not increase"
     if tuple(labels.dims) != tuple(dims):
         yield f"dims are {labels.dims}, asked for were {dims}"
+    if labels.times.dtype != np.float64 or labels.values.dtype != np.float32:
+        yield f"times are {labels.times.dtype}, values {labels.values.dtype}; declared: float64, float32"
     if labels.values.shape != (n, len(labels.dims)):
         yield f"values are {labels.values.shape}, declared is {(n, len(labels.dims))}"
         return
@@ -167,7 +201,7 @@ def _not_there(subject: Subject) -> Iterator[str]:
     with cache(subject):
         args = subject.case.layout(folder)
         gone = subject.folder / "nothing-here"
-        moved: dict[str, Any] = {k: gone if _within(v, folder) else v for k, v in args.items()}
+        moved: dict[str, Any] = {k: gone if within(v, folder) else v for k, v in args.items()}
         if moved == dict(args):
             return  # it lies in no folder of the recipe's
         try:
@@ -181,7 +215,7 @@ def _not_there(subject: Subject) -> Iterator[str]:
             yield "a folder that is not there loads without a word"
 
 
-def _within(value: Any, folder: Path) -> bool:
+def within(value: Any, folder: Path) -> bool:
     return isinstance(value, str | Path) and Path(value).is_relative_to(folder)
 
 
@@ -199,5 +233,12 @@ def _rejects(subject: Subject) -> Iterator[str]:
         clips, rejected = subject.make(**args).load(subject.case.modalities, subject.case.dims)
     if not clips:
         yield "one bad clip leaves none"
+    elif subject.case.layout is not None:
+        with cache(subject):
+            args = subject.case.layout(subject.inner("corpus"))
+            whole, _ = subject.make(**args).load(subject.case.modalities, subject.case.dims)
+        gone = sorted({c.id for c in whole} - {c.id for c in clips})
+        if len(gone) > len(rejected):
+            yield f"beside a bad clip, the good clip {gone[0]} is gone too, without a word"
     if not rejected:
         yield "the bad clip is not among what was left out"

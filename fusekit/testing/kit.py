@@ -21,6 +21,7 @@ from fusekit.testing import (  # noqa: F401 - each module enters its rules
     modality_checks,
     network_checks,
     order_checks,
+    place_checks,
     reader_checks,
     reading_checks,
     row_checks,

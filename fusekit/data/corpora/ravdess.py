@@ -109,7 +109,7 @@ class RavdessCorpus(Corpus):
         for f in sorted(found, key=lambda f: f.trial.id):
             sources = _sources(f, modalities)
             if sources:
-                clips.append(_clip(f.trial, sources, alone=len(actors) == 1))
+                clips.append(_clip(f.trial, sources, tuple(dims), alone=len(actors) == 1))
             else:
                 skipped.rows.append(Rejected(f.trial.id, f"it has no {' and no '.join(modalities)} file"))
         if not clips:
@@ -209,12 +209,12 @@ def _sources(found: _Found, modalities: Sequence[str]) -> dict[str, Source]:
     return {m: source for m in modalities if (source := available[m]) is not None}
 
 
-def _clip(trial: Trial, sources: dict[str, Source], alone: bool) -> Clip:
+def _clip(trial: Trial, sources: dict[str, Source], dims: tuple[str, ...], alone: bool) -> Clip:
     affect = np.array([AFFECT[trial.emotion]], np.float32)
     labels = Labels(
         times=np.zeros(1),
-        values=affect,
-        dims=(VALENCE, AROUSAL),
+        values=affect[:, [(VALENCE, AROUSAL).index(dim) for dim in dims]],
+        dims=dims,
         quadrant=np.array([-1]) if trial.emotion == "neutral" else quadrant(affect),
         extra={"emotion": np.array([trial.emotion]), "intensity": np.array([trial.intensity])},
     )

@@ -68,7 +68,45 @@ def face() -> np.ndarray:
     return frame
 
 
+class Fractions(Bright):
+    """Fractions of the frame, not pixels."""
+
+    def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+        return super().detect(frame) / np.array([frame.shape[1], frame.shape[0]] * 2 + [1.0])
+
+
+class Swapped(Bright):
+    """y before x."""
+
+    def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+        return super().detect(frame)[:, [1, 0, 3, 2, 4]]
+
+
+class WorstFirst(Bright):
+    """Another box first, of less score."""
+
+    def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+        found = super().detect(frame)
+        return np.concatenate([found - [0, 0, 0, 0, 0.5], found])
+
+
+class Tracks(Bright):
+    """Shows the last face where there is none."""
+
+    last: np.ndarray | None = None
+
+    def detect(self, frame: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+        found = super().detect(frame)
+        if len(found):
+            self.last = found
+        return found if len(found) or self.last is None or not frame.any() else self.last
+
+
 DETECTORS = [
+    (Fractions, "follows", "the best box moves by"),
+    (Swapped, "follows", "the best box moves by"),
+    (WorstFirst, "follows", "the best box comes first"),
+    (Tracks, "history", "after other frames it finds other boxes"),
     (Insists, "nobody", "in a black frame it finds (1, 5), not (0, 5)"),
     (FourColumns, "shapes", "it gives (0, 4), declared is (n, 5)"),
     (Flat, "shapes", "a box has no area"),
@@ -146,7 +184,53 @@ class Scales(Noise):
         return super().__call__(x, rngs) * (x / x.flatten(1).std(1)[:, None, None, None])
 
 
+class Fades(Noise):
+    """More noise with every call."""
+
+    calls = 0
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        self.calls += 1
+        return x + (super().__call__(x, rngs) - x) * self.calls
+
+
+class Passes(Noise):
+    """Hands on what it was given, with a little noise in half of it."""
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        noisy = super().__call__(x, rngs)
+        x = x.view(x.shape)
+        x[: len(x) // 2] = noisy[: len(x) // 2]
+        return x
+
+
+class Crowd(Noise):
+    """Noise as strong as the batch is loud."""
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        return x + (super().__call__(x, rngs) - x) * x.abs().max()
+
+
+class Pairs(Noise):
+    """Noise of strength 1 / rows."""
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        return x + (super().__call__(x, rngs) - x) * (1.0 if len(x) > 1 else 0.5)
+
+
+class Single(Noise):
+    """float32, whatever comes."""
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        return super().__call__(x.float(), rngs)
+
+
 DEGRADATIONS = [
+    (Fades, "history", "after calls on other data the same rows"),
+    (Passes, "shapes", "what it gives lies in its input's memory"),
+    (Crowd, "own-generators", "a row of NaN changes how others are damaged"),
+    (Pairs, "own-generators", "row 0 as a batch of its own is damaged otherwise"),
+    (Single, "shapes", "torch.float64 became torch.float32"),
     (InPlace, "shapes", "it changes its input in place"),
     (Global, "own-generators", "the same generators give other damage: it draws elsewhere too"),
     (Mixes, "own-generators", "other content in odd rows changes 12 of 12 even rows"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -56,7 +57,8 @@ class Folder(Corpus):
         return [Rejected(path.name, str(error))]
 
     def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
-        return Labels(rows[:, 0], rows[:, 1:].astype(np.float32), dims)
+        columns = [1 + ("valence", "arousal").index(dim) for dim in dims]
+        return Labels(rows[:, 0], rows[:, columns].astype(np.float32), dims)
 
 
 class Backwards(Folder):
@@ -109,7 +111,7 @@ class OtherDims(Folder):
     """Its own names, whatever was asked for."""
 
     def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
-        return super().labels(rows, ("v", "a"))
+        return replace(super().labels(rows, dims), dims=("v", "a"))
 
 
 class Blind(Folder):
@@ -147,7 +149,105 @@ class Unfinished(Corpus):
         self.root = Path(root)
 
 
+class Changed(Folder):
+    """Makes another clip of each."""
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        clips, rejected = super().load(modalities, dims)
+        return [self.other(i, clip) for i, clip in enumerate(clips)], rejected
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        return clip
+
+
+class Leaks(Changed):
+    """One person on both sides."""
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        return replace(clip, subject="anna", split=("train", "test")[number])
+
+
+class Spells(Changed):
+    """One person twice."""
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        return replace(clip, subject=("Anna", "anna ")[number])
+
+
+class Decomposed(Changed):
+    """An umlaut of two characters, as some systems list names."""
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        return replace(clip, subject=f"Jo\u0308rg {number}")
+
+
+class ByPlace(Changed):
+    """Ids that tell where the corpus lies."""
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        return replace(clip, id=f"{self.root.name}-{clip.id}")
+
+
+class Relative(Changed):
+    """Paths as seen from here."""
+
+    def other(self, number: int, clip: Clip) -> Clip:
+        path = os.path.relpath(clip.sources["voice"].path)
+        return replace(clip, sources={"voice": Source(Path(path))})
+
+
+class AsListed(Folder):
+    """Numbers subjects as the system lists files."""
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        names = (
+            [name for name in os.listdir(self.root) if name.endswith(".txt")] if self.root.is_dir() else []
+        )
+        clips, rejected = super().load(modalities, dims)
+        return [replace(c, subject=f"s{names.index(f'{c.id}.txt')}") for c in clips], rejected
+
+
+class ByPosition(Folder):
+    """Columns as they stand in the file."""
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        return Labels(rows[:, 0], rows[:, 1 : 1 + len(dims)].astype(np.float32), dims)
+
+
+class Remembers(Folder):
+    """Keeps its first answer."""
+
+    kept: Any = None
+
+    def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
+        if self.kept is None or not self.root.is_dir():
+            self.kept = super().load(modalities, dims)
+        else:
+            self.kept[0][0].labels.values[:] *= 0.5
+        return self.kept
+
+
+class Wide(Folder):
+    """float64 throughout."""
+
+    def labels(self, rows: np.ndarray, dims: tuple[str, ...]) -> Labels:
+        return replace(super().labels(rows, dims), values=super().labels(rows, dims).values.astype(float))
+
+
 CORPORA = [
+    (Leaks, "clips", "subject anna is in test and train: who was trained on is tested"),
+    (Spells, "clips", "subjects 'Anna', 'anna ' are one person's, spelled otherwise"),
+    (Decomposed, "clips", "is not in Unicode's composed form"),
+    (Relative, "clips", "is relative: from another folder it is not there"),
+    (ByPlace, "steady", "in another folder the same corpus has other ids"),
+    (AsListed, "steady", "files in another order in their folder give other clips"),
+    (
+        ByPosition,
+        "steady",
+        "asked for arousal, valence, its columns are not those of valence, arousal",
+    ),
+    (Remembers, "steady", "after another load, with other dims, the same one gives other clips or labels"),
+    (Wide, "labels", "times are float64, values float64; declared: float64, float32"),
     (Unfinished, "class", "Unfinished leaves load abstract"),
     (Backwards, "clips", "clips are not sorted by id: b, a"),
     (Twice, "clips", "the id a stands for 2 clips"),
