@@ -169,11 +169,9 @@ def _target(target: str, changes: list[str], registry: Registry) -> _Target:
 
 def _columns(manifest: Path) -> list[str]:
     """The modalities that a manifest has columns for."""
-    from fusekit.data.delimited import read_table
-    from fusekit.data.manifest import OPTIONAL, REQUIRED, SUFFIXES
+    from fusekit.data.manifest_columns import modality_columns
 
-    header, _ = read_table(manifest)
-    return [name for name in header if name not in (*REQUIRED, *OPTIONAL) and not name.endswith(SUFFIXES)]
+    return modality_columns(manifest)
 
 
 def _corpus(name: str, args: dict[str, Any], changes: list[str], registry: Registry) -> Any:

@@ -16,9 +16,9 @@ import numpy as np
 from fusekit.errors import DataError
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-# What R, pandas, MATLAB, spreadsheets, ARFF and C's printf write for "no number here"; without case.
+# What R, pandas, MATLAB, spreadsheets and C's printf write for "no number here"; without case.
 _MISSING = frozenset(
-    {"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "nat", "?", ".", "1.#nan"}
+    {"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "1.#nan"}
     | {f"{sign}nan({kind})" for sign in ("", "-") for kind in ("ind", "snan")}
     | {f"{sign}1.#{kind}" for sign in ("", "-") for kind in ("ind", "qnan", "snan")}
 )

@@ -73,16 +73,18 @@ def _one_off(one: str, two: str) -> bool:
 def modality_columns(manifest: Path) -> list[str]:
     """The columns of a manifest that name files of modalities, in its order, where no recipe says which.
 
-    A column counts where a cell of it names a file that is there, or looks like a file's name.
+    A column counts where a cell of it names a file that is there, or looks like a file's name; where none
+    does, all that have no other meaning count.
     """
     header, rows = read_table(manifest)
-    found = []
+    found, rest = [], []
     for i, name in enumerate(header):
         if name in (*REQUIRED, *OPTIONAL) or (name.endswith(SUFFIXES) and _is_another_s(name, header)):
             continue
+        rest.append(name)
         cells = [cells[i] for _, cells in rows if len(cells) == len(header) and cells[i]]
         if any(
             _FILE.fullmatch(cell) or existing(manifest.parent / composed(cell)).is_file() for cell in cells
         ):
             found.append(name)
-    return found
+    return found or rest

@@ -136,10 +136,37 @@ def _nearest_rate(ratio: float) -> float:
     return best if abs(best / ratio - 1) < 0.05 else round(ratio, 2)
 
 
+def spacings(streams: Mapping[str, Mapping[str, Stream]], readers: Mapping[str, Reader]) -> dict[str, float]:
+    """Median seconds from row to row of each modality's feature tables, `streams` by clip and modality."""
+    found: dict[str, list[float]] = {}
+    for own in streams.values():
+        for m, stream in own.items():
+            if readers[m].medium == "features" and (spacing := _spacing(stream)) > 0:
+                found.setdefault(m, []).append(spacing)
+    return {m: float(np.median(each)) for m, each in found.items()}
+
+
+def unlike_training(modality: str, stream: Stream, spacing_s: float) -> str:
+    """Why a table is in another unit than those of the training, whose rows were `spacing_s` apart; "": it
+    is not."""
+    now = _spacing(stream)
+    if not now > FAR * spacing_s:
+        return ""
+    found = next((unit for unit in _UNITS if 0.1 < now / (unit[2] * spacing_s) < 10), None)
+    guess = f" They seem to be {found[0]}: write seconds." if found else ""
+    return (
+        f"the rows of its {modality} stand {now:.6g} s apart, those of the training {spacing_s:.6g} s.{guess}"
+    )
+
+
+def _spacing(stream: Stream) -> float:
+    times = np.asarray(stream["times"], np.float64) if "times" in stream else np.zeros(0)
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+
+
 def _rate(stream: Stream) -> float | None:
     """Frames per second of a picture's stream, where it keeps their times."""
-    times = np.asarray(stream["times"], np.float64) if "times" in stream else np.zeros(0)
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    spacing = _spacing(stream)
     return round(1 / spacing, 2) if spacing > 0 else None
 
 

@@ -14,6 +14,7 @@ from fusekit.data.names import tidied
 from fusekit.data.reading import corpus_notes, read_by_use
 from fusekit.data.steps import ClipSteps, build_steps
 from fusekit.data.store import PreparedStore
+from fusekit.data.units import spacings
 from fusekit.errors import DataError, RecipeError, RunError
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
@@ -27,6 +28,7 @@ class Data:
 
     Attributes:
         columns: names of the numbers in feature tables, per modality whose reader knows them.
+        spacings_s: median seconds from row to row of feature tables, per modality.
         findings: statistics and what is odd, by use: "training" (and validation), "test".
     """
 
@@ -37,6 +39,7 @@ class Data:
     rejected: list[Rejected]
     steps: dict[str, list[ClipSteps]]
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spacings_s: dict[str, float] = field(default_factory=dict)
     findings: dict[str, Findings] = field(default_factory=dict)
 
 
@@ -87,7 +90,8 @@ def load_data(
     every = [seen(s) for own in steps.values() for s in own]
     read.notes.setdefault("training", [])[:0] = corpus_notes(clips, split, store)
     findings = by_use(every, part_of, recipe.target.dims, corpus.label_range, readers, read.notes)
-    return Data(corpus, readers, clips, split, rejected, steps, read.names, findings)
+    apart = spacings({s.clip.id: s.streams for own in steps.values() for s in own}, readers)
+    return Data(corpus, readers, clips, split, rejected, steps, read.names, apart, findings)
 
 
 def deal(recipe: Recipe, clips: Sequence[Clip], rejected: Sequence[Rejected] = ()) -> folds.Split:

@@ -27,6 +27,7 @@ SHAPES: dict[str, Any] = {
         "boxes": list[str],
         "plugins": list[str],
         "columns": dict[str, list[str]],
+        "spacings_s": dict[str, float],
         "distributions": dict[str, str],
         "branches_from": list[str] | str | None,
         "data_sha256": str | None,

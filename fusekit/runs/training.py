@@ -179,6 +179,7 @@ def _begin(
     facts["label_range"] = list(data.corpus.label_range)
     facts["readers"] = {m: reader.settings() for m, reader in data.readers.items()}
     facts["columns"] = {m: list(names) for m, names in data.columns.items()}
+    facts["spacings_s"] = data.spacings_s
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     write_json(run_dir / "provenance.json", facts)

@@ -14,11 +14,12 @@ from fusekit.contracts import Clip, Reader, State, Stream
 from fusekit.data.content import reading
 from fusekit.data.labels import unscale
 from fusekit.data.steps import ClipSteps, build_steps
+from fusekit.data.units import unlike_training
 from fusekit.engine.evaluation import ClipPrediction, predict_clip
 from fusekit.engine.latents import clip_latents, stored
 from fusekit.errors import DataError
 from fusekit.runs import Run
-from fusekit.serve.sources import find_sources, label_range, usable_readers
+from fusekit.serve.sources import find_sources, label_range, spacings_s, usable_readers
 
 CHUNK = 256
 """Steps whose latents are held at once: Z is 256 KB a step, so a long recording would not fit."""
@@ -97,6 +98,7 @@ class Predictor:
         self.modalities: tuple[str, ...] = run.model.names
         self.label_range = label_range(run)
         self._steps = build.evaluation_steps(run.recipe)
+        self._spacings_s = spacings_s(run)
 
     def predict_file(
         self,
@@ -130,6 +132,9 @@ class Predictor:
             with reading(source.path):
                 streams[m] = readers[m].prepare(source)
         notes += [f"{m}: {doubt}" for m, stream in streams.items() for doubt in readers[m].doubts(stream)]
+        for m, spacing_s in self._spacings_s.items():
+            if m in streams and (odd := unlike_training(m, streams[m], spacing_s)):
+                raise DataError(f"{sources.given[m].path}: {odd}")
         steps = self._on_grid(name, streams, readers)
         absences += self._absences(steps, readers)
         if not steps.present.any():

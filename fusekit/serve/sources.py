@@ -192,3 +192,11 @@ def label_range(run: Run) -> tuple[float, float]:
     columns = sorted({v.source or m for m, v in run.recipe.modalities.items()})
     corpus.load(columns, run.recipe.target.dims)
     return corpus.label_range
+
+
+def spacings_s(run: Run) -> dict[str, float]:
+    """Seconds from row to row of the feature tables that a run was trained on, per modality; {} where it is
+    older than this is kept."""
+    stored = run.folder / "provenance.json"
+    found: dict[str, float] = read_json(stored).get("spacings_s", {}) if stored.is_file() else {}
+    return found

@@ -3,6 +3,7 @@ read, and the rest is absent or a fault."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +149,14 @@ def test_a_word_for_a_missing_number_makes_the_row_absent(tmp_path: Path, word: 
     assert np.isnan(labels.extra["k"][1])
 
 
-@pytest.mark.parametrize("word", ["x", "1_000", "12:30", "50%", "--", "1.2.3"])
+@pytest.mark.parametrize("word", ["x", "?", "1_000", "12:30", "50%", "--", "1.2.3"])
 def test_any_other_word_among_numbers_is_a_fault_with_row_and_column(tmp_path: Path, word: str) -> None:
-    with pytest.raises(DataError, match=rf"t\.csv: line 3, column 'b': '{word}' is no number"):
+    with pytest.raises(DataError, match=rf"t\.csv: line 3, column 'b': '{re.escape(word)}' is no number"):
         read(tmp_path / "t.csv", f"time_s,a,b\n0,1,2\n1,2,{word}\n", width=2)
     (tmp_path / "l.csv").write_text(f"time_s,valence\n0,.5\n1,{word}\n")
-    with pytest.raises(DataError, match=rf"l\.csv: line 3, column valence: '{word}' is no finite number"):
+    with pytest.raises(
+        DataError, match=rf"l\.csv: line 3, column valence: '{re.escape(word)}' is no finite number"
+    ):
         read_labels(tmp_path / "l.csv", ("valence",), (-1, 1))
 
 

@@ -13,7 +13,7 @@ from fusekit.contracts import Clip, Labels, Source, Stream
 from fusekit.data.readers.features import Features
 from fusekit.data.readers.mel_spectrogram import MelSpectrogram
 from fusekit.data.steps import build_steps
-from fusekit.data.units import label_misfit, misfit
+from fusekit.data.units import label_misfit, misfit, spacings, unlike_training
 from fusekit.errors import DataError
 
 
@@ -141,3 +141,13 @@ def test_training_and_prediction_leave_such_a_clip_out(tmp_path: Path) -> None:
     assert any(
         "stand 100 s apart" in doubt for doubt in slow.doubts(late)
     )  # alone there is nothing to compare
+
+
+def test_a_table_in_another_unit_than_the_training_s_is_known_by_its_rows(tmp_path: Path) -> None:
+    reader, stream = table(tmp_path, SECONDS)
+    kept = spacings({"a": {"au": stream}}, {"au": reader})
+    assert kept == {"au": pytest.approx(0.1)}
+    for factor, said in ((1, ""), (10, ""), (1e3, "milliseconds"), (1e6, "microseconds"), (1e4, "apart")):
+        _, other = table(tmp_path, SECONDS[:20] * factor)
+        found = unlike_training("au", other, kept["au"])
+        assert said in found if said else found == ""

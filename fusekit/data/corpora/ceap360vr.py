@@ -16,7 +16,7 @@ import numpy as np
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
 from fusekit.data.cache import kept
 from fusekit.data.corpora.layout import Skipped, as_labels, check_request, natural, nothing_usable
-from fusekit.data.delimited import as_number, read_table
+from fusekit.data.delimited import as_cell, as_number, read_table
 from fusekit.data.labels import AROUSAL, VALENCE
 from fusekit.errors import DataError
 
@@ -171,10 +171,9 @@ def _by_clip(path: Path, columns: Sequence[str]) -> Rows:
     at = {name: header.index(name) for name in header}
     found: Rows = {}
     for line, cells in lines:
-        numbers = {
-            name: as_number(cells[at[name]]) if len(cells) == len(header) else None for name in columns
-        }
-        known = {name: value for name, value in numbers.items() if value is not None}
+        numbers = {name: as_cell(cells[at[name]]) if len(cells) == len(header) else None for name in columns}
+        # A word for a missing number is a gap; times among them are told by whoever needs them.
+        known = {name: x for name, x in numbers.items() if x is not None and not math.isinf(x)}
         if len(known) < len(columns):
             raise DataError(f"{path}: line {line} must hold numbers in {', '.join(columns)}")
         found.setdefault((cells[at["participant"]], cells[at["video"]]), []).append(known)

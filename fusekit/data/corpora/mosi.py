@@ -13,6 +13,7 @@ import numpy as np
 from fusekit.contracts import Clip, Corpus, Labels, Rejected, Source
 from fusekit.data.cache import kept
 from fusekit.data.corpora.layout import check_request, natural
+from fusekit.data.delimited import as_cells, no_number
 from fusekit.errors import DataError
 
 LAYOUT = "transcripts.csv, text_{0}.csv, audio/audio_{0}0.csv and video/video_{0}0.csv, {0}: train and test"
@@ -138,11 +139,13 @@ def _rows(path: Path, cells: int | None = None) -> list[list[str]]:
 
 
 def _numbers(path: Path) -> np.ndarray:
-    rows = _rows(path)
-    try:
-        return np.array(rows, np.float64)
-    except ValueError as fault:
-        raise DataError(f"{path}: a cell is no number ({fault})") from fault
+    found = []
+    for line, cells in enumerate(_rows(path), 1):
+        values, word = as_cells([cell.strip() for cell in cells])
+        if word is not None:
+            raise DataError(f"{path}: line {line}, cell {word + 1}: {no_number(cells[word])}")
+        found.append(values)
+    return np.stack(found)
 
 
 def _label(path: Path, cells: Sequence[str], line: int) -> float:
