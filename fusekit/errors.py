@@ -39,7 +39,13 @@ def _escape(character: str) -> str:
 
 
 class FusekitError(Exception):
-    """Base of every fault the user can mend: says what is wrong, where, and what to do next."""
+    """Base of every fault the user can mend: says what is wrong, where, and what to do next.
+
+    Attributes:
+        exit_code: of a command that ends with it.
+    """
+
+    exit_code = 2
 
 
 class RecipeError(FusekitError):
@@ -60,6 +66,12 @@ class NoTrackError(DataError):
 
 class DeviceError(FusekitError):
     """The device that was asked for is not there."""
+
+
+class LostProcessError(FusekitError):
+    """One of several processes that train together is gone; its own fault is what counts."""
+
+    exit_code = 3
 
 
 class RunError(FusekitError):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from fusekit.errors import DeviceError
+from fusekit.errors import DeviceError, LostProcessError
 from fusekit.signals import Stopped, for_worker, raised
 
 GRACE_S = 3.0  # when one process has failed, the others usually fail of themselves; then they are ended
@@ -55,6 +55,7 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
             for rank in range(devices):
                 workers.append(_start(words, environment, rank, said if rank else None))
             stop = _wait(workers)
+            ended = [(i, w.returncode) for i, w in enumerate(workers) if (w.poll() or 0) < 0]
         finally:
             for worker in workers:
                 if worker.poll() is None:
@@ -63,9 +64,11 @@ def launch(devices: int, words: Sequence[str], device: str) -> int:
         if stop is not None:
             raise stop
         code = _code(workers)
-        if code and workers[0].returncode <= 0:
+        if code and (workers[0].returncode <= 0 or workers[0].returncode == LostProcessError.exit_code):
             said.seek(0)
             sys.stderr.write(said.read().decode(errors="replace"))
+        for rank, number in ended:
+            sys.stderr.write(f"fusekit: {_ended(rank, devices, -number)}\n")
         return code
 
 
@@ -108,12 +111,24 @@ def _wait(workers: Sequence[subprocess.Popen[bytes]]) -> Stopped | None:
     return stop
 
 
+def _ended(rank: int, devices: int, number: int) -> str:
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    why = ", as the system does to a process when memory is full" if name == "SIGKILL" else ""
+    return (
+        f"process {rank + 1} of {devices} was ended by {name}{why}. The run is as it was last saved; go on "
+        "with `fusekit train --resume` and its folder."
+    )
+
+
 def _code(workers: Sequence[subprocess.Popen[bytes]]) -> int:
     """The first process's exit code if it failed of itself, else that of another; 128 + n: ended by signal
     n."""
     own = [worker.returncode for worker in workers if worker.returncode > 0]
+    told = [
+        code for code in own if code != LostProcessError.exit_code
+    ]  # who only lost another knows no cause
     ended = [128 - worker.returncode for worker in workers if worker.returncode < 0]
-    return next(iter([*own, *ended]), 0)
+    return next(iter([*told, *ended, *own]), 0)
 
 
 def _free_port() -> int:

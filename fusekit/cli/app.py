@@ -24,7 +24,7 @@ class _Guarded(TyperGroup):
                 return super().invoke(ctx)
         except FusekitError as error:
             typer.echo(printable(f"fusekit: {error}"), err=True)
-            raise typer.Exit(2) from None
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt as stop:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(exit_code(stop)) from None

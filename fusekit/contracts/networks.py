@@ -150,7 +150,8 @@ class Temporal(nn.Module):
 class Loss(nn.Module):
     """`__init__(*, ...)`. Named function of prediction, target and mask; smaller is better.
 
-    `correlates`: True if it needs all samples of the (global) batch at once, as correlations do.
+    `correlates`: True if it is no mean over samples, as correlations are none. (With several devices every
+    loss is given the samples of them all.)
     """
 
     correlates: ClassVar[bool] = False

@@ -123,8 +123,9 @@ def _run_phase(
         batches = objective.batches(at.epoch)
         for indices in batches[at.batch :]:
             # Parts with dropout draw from torch's generator: seed it by position, so that no generator must
-            # be saved.
-            torch.manual_seed(hash((seed, number, at.epoch, at.batch)) & 0x7FFFFFFF)
+            # be saved, and by process, so that no two draw the same masks for their rows.
+            place = (seed, number, at.epoch, at.batch, *[keeper.runtime.rank] * (keeper.runtime.rank > 0))
+            torch.manual_seed(hash(place) & 0x7FFFFFFF)
             if phase.lr_schedule == "linear":
                 _anneal(objective, rates, (at.epoch + at.batch / len(batches)) / phase.epochs)
             losses = objective.step(indices, at.epoch)

@@ -85,8 +85,8 @@ class Phase:
 def pooled_loss(
     loss: Loss, runtime: Runtime, prediction: Tensor, target: Tensor, known: Tensor, weight: Tensor | None
 ) -> Tensor:
-    """`loss` of this process's rows, or of all processes' rows where it correlates them."""
-    if loss.correlates:
-        prediction, target, known = runtime.gather(prediction), runtime.gather(target), runtime.gather(known)
-        weight = None if weight is None else runtime.gather(weight)
+    """`loss` of the rows of all processes: with gaps in the labels, or weights, the mean of what each process
+    would find is not that of the global batch, let alone a correlation."""
+    prediction, target, known = runtime.gather(prediction), runtime.gather(target), runtime.gather(known)
+    weight = None if weight is None else runtime.gather(weight)
     return loss(prediction, target, known, weight)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 
-from fusekit.errors import DeviceError
+from fusekit.errors import DeviceError, LostProcessError
 
 
 class Runtime:
@@ -70,32 +70,60 @@ class Runtime:
         """
         if self.world == 1:
             return x
-        return _Gathered.apply(x, self.rank) if x.requires_grad else gather(x)
+        with _together():
+            return _Gathered.apply(x, self.rank) if x.requires_grad else gather(x)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any process; every process gets the same answer, and must ask."""
         if self.world == 1:
             return flag
-        return bool(gather(torch.tensor([flag], device=self.device)).any())
+        with _together():
+            return bool(gather(torch.tensor([flag], device=self.device)).any())
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes. Equal rows per process make it the global
         gradient."""
         if self.world == 1:
             return
-        for p in parameters:
-            if p.grad is not None:
-                p.grad = reduce(p.grad, reduction="mean")
+        with _together():
+            for p in parameters:
+                if p.grad is not None:
+                    p.grad = reduce(p.grad, reduction="mean")
 
     def broadcast(self, module: nn.Module) -> None:
         """Every process takes the weights of process 0."""
-        if self.world > 1:
+        if self.world == 1:
+            return
+        with _together():
             for tensor in [*module.parameters(), *module.buffers()]:
                 torch.distributed.broadcast(tensor.data, src=0)
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self._processes.wait_for_everyone()
+        with _together():
+            self._processes.wait_for_everyone()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """What needs every process of a run.
+
+    Raises:
+        LostProcessError: one of the others is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch's own, of gloo and of NCCL
+        if any(word in str(error).lower() for word in _GONE) or isinstance(error, _BROKEN):
+            raise LostProcessError(
+                "another process of this run has ended, and this one cannot go on without it. What was saved "
+                "last (after each epoch, and every five minutes) is whole."
+            ) from error
+        raise
+
+
+_GONE = ("connection closed", "connection reset", "broken pipe", "timed out", "connection refused")
+_BROKEN = (torch.distributed.DistError,)
 
 
 class _Gathered(torch.autograd.Function):
@@ -109,5 +137,6 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         whole = gradients[0].contiguous().clone()
-        torch.distributed.all_reduce(whole)
+        with _together():
+            torch.distributed.all_reduce(whole)
         return whole[ctx.rows], None

@@ -141,7 +141,8 @@ class Supervised(Objective):
         for m, latent in latents.items():
             if latent.logits is not None and "quadrant" not in self.settings.freeze:
                 truth = torch.where(present[..., self.model.names.index(m)], batch.quadrant, -1).flatten()
-                term = _cross_entropy(latent.logits.float(), truth, self.quadrant_weights)
+                logits, truth = self.runtime.gather(latent.logits.float()), self.runtime.gather(truth)
+                term = _cross_entropy(logits, truth, self.quadrant_weights)
                 total = total + steps * term
                 losses[f"quadrant_{m}"] = term.detach()
         optimizer = self.optimizers["model"]

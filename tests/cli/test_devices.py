@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -68,3 +69,24 @@ def test_a_fault_is_one_paragraph_of_one_process(shop: Any, cli: Any) -> None:
     assert stdout == ""
     assert cli.paragraph(stderr).startswith(f"fusekit: {shop.folder}/corpus/manifest.csv: no such file.")
     assert not Path("run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
+def test_a_killed_process_ends_the_run_with_a_sentence_and_one_goes_on(shop: Any) -> None:
+    process = shop.process("train", "tiny.yaml", "stages.sequence.epochs=9", "--run", "run", *TWO)
+    journal = Path("run/metrics.jsonl")
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_text().count("\n") < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second = next(c for c in psutil.Process(process.pid).children() if c.environ()["RANK"] == "1")
+    second.kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 137, stderr
+    assert "Traceback" not in stderr
+    assert "gloo" not in stderr
+    assert "fusekit: another process of this run has ended" in stderr
+    assert "fusekit: process 2 of 2 was ended by SIGKILL" in stderr
+    assert shop.run("train", "--resume", "run", "--device", "cpu").exit_code == 0

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from fusekit import launch
-from fusekit.errors import DeviceError
+from fusekit.errors import DeviceError, LostProcessError
 from fusekit.signals import Stopped, exit_code
 
 SLEEP = "import time; time.sleep(60)"
@@ -82,6 +82,20 @@ def test_another_process_is_heard_only_if_the_first_has_nothing_to_say(
     assert capsys.readouterr().err == "out of memory\n"
     run("pass", "print('quiet')")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_process_that_the_system_ended_is_named(
+    processes: list[subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = f"import time; time.sleep(0.2); raise SystemExit({LostProcessError.exit_code})"
+    assert run(lost, "import os; os.kill(os.getpid(), 9)") == 137
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "fusekit: process 2 of 2 was ended by SIGKILL, as the system does to a process when"
+    )
+    assert "fusekit train --resume" in said
+    assert run(lost, "import sys; sys.exit('out of memory')") == 1  # its fault, not that of who lost it
+    assert capsys.readouterr().err == "out of memory\n"
 
 
 def after(seconds: float, number: signal.Signals) -> None:

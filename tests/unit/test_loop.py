@@ -226,3 +226,26 @@ def test_an_epoch_without_a_correlation_is_told_once_a_phase(tmp_path: Path, tin
     watcher = fitted(tmp_path, model, phases, tiny.runtime())
     assert len(watcher.said) == 1
     assert watcher.said[0].startswith("phase 0, epoch 1: no validation CCC of any dimension, as the labels")
+
+
+def test_no_two_processes_draw_the_same_dropout(
+    tmp_path: Path, tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: dict[int, list[int]] = {}
+    for rank in range(3):
+        drawn = seeds.setdefault(rank, [])
+        step = Toy.step
+
+        def noted(
+            self: Toy, indices: np.ndarray, epoch: int, drawn: list[int] = drawn, step: Any = step
+        ) -> Any:
+            drawn.append(torch.initial_seed())
+            return step(self, indices, epoch)
+
+        runtime = tiny.runtime()
+        runtime.rank = rank
+        with monkeypatch.context() as patch:
+            patch.setattr(Toy, "step", noted)
+            fitted(tmp_path / str(rank), model := toy_model(), toy_phases(model), runtime)
+    assert len({seed for own in seeds.values() for seed in own}) == 3 * 20
+    assert seeds[0][0] == hash((11, 0, 0, 0)) & 0x7FFFFFFF  # one process draws what it always has
