@@ -29,7 +29,7 @@ BLOCK = 1 << 16
 """Samples of a block, about; memory does not grow with the length of a file."""
 REALIGN_S, DRIFT_S = 0.05, 0.5
 """Sound whose stamp stands further than the first from where the samples so far end is moved to its stamp;
-than the second, where the stamp only continues the one before."""
+than the second, where the stamp may be a guess."""
 HOLE_S = 600.0
 """A stretch without sound, inside a track or before it, is silence up to this long."""
 RATES_HZ = (1000, 768_000)
@@ -124,7 +124,8 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 f"{path}: has no sound track. Leave its voice column empty, or give a file with sound."
             )
         zero, rate, length, done = origin(container), 0, 0, 0.0
-        heard, after = False, None
+        heard = False
+        after: int | None = None  # the stamp that the next frame has if it only continues this one
         mono = _Mono()
         for frame in frames(path, container, track):
             assert isinstance(frame, AudioFrame)
@@ -140,11 +141,12 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             due = length
             if frame.pts is not None and frame.time_base is not None:
                 due = round((float(frame.pts * frame.time_base) - zero - done) * rate)
-            # Stamps are often rounded to milliseconds, or only the one before plus a supposed length: keep
-            # the samples gapless.
-            follows = frame.pts is not None and after is not None and abs(frame.pts - after) <= 2
-            if heard and abs(due - length) <= (DRIFT_S if follows else REALIGN_S) * rate:
-                due = length
+            # Behind a change of rate stamps may only be the one before plus a length at the old rate.
+            guessed = False
+            if done > 0 and after is not None and frame.pts is not None:
+                guessed = abs(frame.pts - after) <= 2
+            if heard and abs(due - length) <= (DRIFT_S if guessed else REALIGN_S) * rate:
+                due = length  # stamps are often rounded to milliseconds: keep the samples gapless
             after = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if due > length:
                 hole(path, "sound", done + length / rate, done + due / rate, HOLE_S)
