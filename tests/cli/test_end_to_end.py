@@ -34,6 +34,7 @@ def test_a_trained_run_is_complete(trained: SimpleNamespace) -> None:
     assert names == {
         "recipe.yaml",
         "splits.json",
+        "data.json",
         "provenance.json",
         "metrics.jsonl",
         "metrics.json",
