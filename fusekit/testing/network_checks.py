@@ -114,9 +114,26 @@ def _learns(subject: Subject) -> Iterator[str]:
     ]
     if dead:
         yield f"no answer depends on {listed(dead)}: nothing is learned there"
+    yield from _frozen(subject)
     cut = _cut(subject)
     if cut:
         yield f"no gradient reaches its input {listed(cut)}: what comes before it would not be trained"
+
+
+def _frozen(subject: Subject) -> Iterator[str]:
+    """Parameters that training leaves alone, and drawn weights that are said to come from elsewhere."""
+    one, two = subject.make(0), subject.make(1)
+    trained = bool(getattr(one, "trained", False))
+    frozen = [
+        n
+        for n, p in one.named_parameters()
+        if not p.requires_grad and p.numel() and not any(fnmatch(n, u) for u in subject.case.unused)
+    ]
+    if frozen and not trained:
+        yield f"{listed(frozen)} is frozen (requires_grad is False), so nothing is learned there"
+    wide = [(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True) if p.dim() > 1]
+    if trained and wide and not any(torch.equal(p, q) for p, q in wide):
+        yield "it says that it is `trained`, but its weights are drawn: another seed gives others"
 
 
 def _cut(subject: Subject) -> list[str]:

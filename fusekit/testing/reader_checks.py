@@ -160,8 +160,13 @@ def _steps(subject: Subject) -> Iterator[str]:
             yield f"present() at {t:.2f} s, asked for alone, differs from that among {len(times)}"
             break
     inside = np.linspace(0, float(stream["duration_s"][0]), 50)
-    if not reader.present(stream, inside).any():
+    there = reader.present(stream, inside)
+    seen = reader.windows(stream, inside)
+    moves = (seen[1:] != seen[:-1]).reshape(len(inside) - 1, -1).any(axis=1)
+    if not there.any():
         yield "it is present nowhere in the case's recording"
+    elif not there[len(inside) // 2 :].any() and not moves[len(inside) // 2 :].any():
+        yield f"nothing is there in the second half of {inside[-1]:.4g} s: is duration_s in seconds?"
     if reader.present(stream, float(stream["duration_s"][0]) + np.array([LATER_S]))[0]:
         yield f"it is present {LATER_S:g} s after the end"
     if (

@@ -75,6 +75,11 @@ def _streams_apart(subject: Subject) -> Iterator[str]:
     times = asked_times(stream)
     kept = times.copy()
     windows, present = reader.windows(stream, times), reader.present(stream, times)
+    given = windows.copy()
+    reader.windows(stream, times[::-1].copy())
+    if apart(windows, given) > 0:
+        yield "a later call changes the windows that an earlier one gave: they share memory"
+        windows = given
     if apart(times, kept) > 0:
         yield "it changes the times that it is asked for in place"
     for what, other in (("a new reader", subject.make()), ("one that has read another file", subject.make())):
@@ -90,8 +95,27 @@ def _streams_apart(subject: Subject) -> Iterator[str]:
             continue
         if apart(windows, mine) > 0 or (present != there).any():
             yield f"{what} cuts other windows of the same stream, or tells another presence"
+    yield from _read_again(subject)
     if settings != reader.settings():
         yield "settings() differ after a file was read: the store would look for another entry"
+
+
+def _read_again(subject: Subject) -> Iterator[str]:
+    """Is a file read as it is now: one of the same name elsewhere, and one that has changed where it lies."""
+    file, altered = subject.case.file, subject.case.altered
+    if file is None or altered is None:
+        return
+    there = subject.inner("again")
+    first = file(there)
+    reader = subject.make()
+    reader.prepare(first)
+    other = altered(subject.inner("other"), 0.5)
+    fresh, used = subject.make().prepare(other), reader.prepare(other)
+    if not _alike(fresh, used):
+        yield "one that has read another file reads this one otherwise: something is kept from file to file"
+    changed = altered(there, 0.5)
+    if changed.path == first.path and not _alike(subject.make().prepare(changed), fresh):
+        yield "a file that has changed where it lies is read as it was: something is kept by its path"
 
 
 def _later(subject: Subject) -> Any:
@@ -162,13 +186,25 @@ def _variants(subject: Subject) -> Iterator[str]:
     base = [reader.prepare(source) for source in sources]
     for name, parameter in parameters(subject.cls).items():
         was = case.args.get(name, parameter.default)
-        for value in _others(was, parameter.annotation):
+        for value in [
+            *_others(was, parameter.annotation),
+            *_words(was, parameter.annotation, sources[0].path),
+        ]:
             shown = f"{name}: {value!r}"
             try:
                 other = subject.make(**{name: value})
+            except REFUSALS:
+                continue  # as it may be
+            except Exception as error:  # a traceback of ours
+                yield f"{shown}: {told(error)}, not RecipeError"
+                break
+            try:
                 streams = [other.prepare(source) for source in sources]
-            except (FusekitError, ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError):
-                continue  # refused, as it may be
+            except FusekitError:
+                continue  # it does not fit these files
+            except Exception as error:  # a traceback of ours
+                yield f"{shown} is taken, and then `prepare` fails: {told(error)}"
+                break
             if other.settings() == reader.settings() and not all(map(_alike, base, streams)):
                 yield (
                     f"{shown} changes what `prepare` gives and not settings(): the store would hand out what "
@@ -184,7 +220,10 @@ def _variants(subject: Subject) -> Iterator[str]:
 def _kept(reader: Reader, streams: list[dict[str, np.ndarray]], share: float) -> str:
     """What a reader does not keep of its word; the second stream differs from `share` of the first on."""
     end = float(streams[0]["duration_s"][0])
-    found = reader.windows(streams[0], np.array([0.3 * end, 0.7 * end]))
+    try:
+        found = reader.windows(streams[0], np.array([0.3 * end, 0.7 * end]))
+    except Exception as error:  # a traceback of ours
+        return f"it cuts no windows: {told(error)}"
     if found.shape != (2, *reader.raw_shape):
         return f"windows are {found.shape[1:]}, raw_shape says {reader.raw_shape}"
     if len(streams) < 2 or np.isinf(reader.lookahead_s):
@@ -199,6 +238,25 @@ def _kept(reader: Reader, streams: list[dict[str, np.ndarray]], share: float) ->
     return ""
 
 
+REFUSALS = (FusekitError, ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError)
+"""What the builder turns into a RecipeError."""
+
+
+def _words(value: Any, hint: Any, path: Path) -> list[Any]:
+    """Names of the recording's columns, for arguments that hold names."""
+    hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    try:
+        header = path.read_text(encoding="utf-8").splitlines()[0] if path.is_file() else ""
+    except (UnicodeDecodeError, IndexError):
+        return []
+    names = [cell.strip() for cell in header.replace(";", ",").replace("\t", ",").split(",")]
+    names = [n for n in names if n.isidentifier() and n != value and n != "time_s"]
+    found: list[Any] = [n for n in names if str in hints]
+    if any(get_origin(h) in (tuple, list) and str in get_args(h) for h in hints):
+        found += [(n,) for n in names if value != (n,)]
+    return found[:4]
+
+
 def _others(value: Any, hint: Any) -> list[Any]:
     """Other values of an argument that a recipe might give."""
     choices = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -209,10 +267,10 @@ def _others(value: Any, hint: Any) -> list[Any]:
         elif choice is bool:
             found += [True, False]
         elif choice is int and not isinstance(value, bool):
-            found += [2 * value, value + 1, value // 2] if isinstance(value, int) else [1, 2, 10]
+            found += [2 * value, value + 1, value // 2, 0, -1] if isinstance(value, int) else [1, 2, 10, -1]
         elif choice is float:
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            found += [2.0 * value, 0.5 * value, value + 1.0] if number else [0.5, 1.0, 20.0]
+            found += [2.0 * value, 0.5 * value, value + 1.0, 0.0, -1.0] if number else [0.5, 1.0, 20.0, -1.0]
         elif choice is types.NoneType:
             found.append(None)
     return [v for v in found if v != value or type(v) is not type(value)]

@@ -225,7 +225,18 @@ class Single(Noise):
         return super().__call__(x.float(), rngs)
 
 
+class Reuses(Noise):
+    """One buffer for all that it gives."""
+
+    def __init__(self) -> None:
+        self.buffer = torch.zeros(24, 3, 16, 16)
+
+    def __call__(self, x: Tensor, rngs: Sequence[np.random.Generator]) -> Tensor:
+        return self.buffer[: len(x)].copy_(super().__call__(x, rngs))
+
+
 DEGRADATIONS = [
+    (Reuses, "history", "a later call changes what an earlier one gave"),
     (Fades, "history", "after calls on other data the same rows"),
     (Passes, "shapes", "what it gives lies in its input's memory"),
     (Crowd, "own-generators", "a row of NaN changes how others are damaged"),

@@ -248,7 +248,35 @@ class Faint(Plain):
         return 1e-6 * super().encode(x - x.mean(0))
 
 
+class Frozen(Plain):
+    """Says that nothing of it is to be learned."""
+
+    def __init__(self, raw_shape: tuple[int, ...]) -> None:
+        super().__init__(raw_shape)
+        self.down.requires_grad_(False)
+
+
+class Untrained(Plain):
+    """Says that its weights come from elsewhere, and draws them."""
+
+    trained = True
+
+
+class SkipsAcross(Plain):
+    """Keeps for `decode` what `encode` saw, as a U-Net would."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.skip = x
+        return super().encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (super().decode(z) + self.skip).clamp(-1, 1)
+
+
 BROKEN = [
+    ("encoder", Frozen, "learns", "`down.weight`, `down.bias` is frozen"),
+    ("encoder", Untrained, "learns", "it says that it is `trained`, but its weights are drawn"),
+    ("encoder", SkipsAcross, "keeps-nothing", "it keeps tensors of its last call in `skip`"),
     ("encoder", FirstBatch, "keeps-nothing", "it keeps tensors of its last call in `mean`"),
     ("encoder", RunsOn, "history", "calls in eval mode change its `mean`"),
     ("head", Warms, "history", "in eval mode, after calls on other data, `prediction` differs"),

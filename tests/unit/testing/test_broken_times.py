@@ -237,7 +237,92 @@ class Writes(Table):
         return super().prepare(source)
 
 
+class Buffered(Table):
+    """One array for the windows of all calls."""
+
+    buffer = np.zeros((100, 4), np.float32)
+
+    def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+        found = self.buffer[: len(times)]
+        found[:] = super().windows(stream, times)
+        return found
+
+
+READ: dict[str, dict[str, np.ndarray]] = {}
+
+
+class ByName(Table):
+    """Reads each file once, and knows it by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: dict[str, dict[str, np.ndarray]] = {}
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        if source.path.name not in self.read:
+            self.read[source.path.name] = super().prepare(source)
+        return self.read[source.path.name]
+
+
+class ByPath(Table):
+    """Reads each file once in a process, and knows it by its path."""
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        if str(source.path) not in READ:
+            READ[str(source.path)] = super().prepare(source)
+        return READ[str(source.path)]
+
+
+class Lookup(Table):
+    """A traceback for a number that it does not know."""
+
+    def __init__(self, *, rows: int = 4) -> None:
+        super().__init__()
+        self.rows = {4: 4}[rows]
+
+
+class Unchecked(Table):
+    """Takes any number of rows, and fails when it reads."""
+
+    def __init__(self, *, rows: int = 4) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "rows": self.rows}
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        return super().prepare(source) | {"room": np.zeros(self.rows)}
+
+
+class Milliseconds(Table):
+    """Says how long it is in milliseconds."""
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        found = super().prepare(source)
+        return found | {"duration_s": found["duration_s"] * 1000}
+
+
+class Column(Table):
+    """Which column, and the store does not know."""
+
+    def __init__(self, *, columns: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def prepare(self, source: Source) -> dict[str, np.ndarray]:
+        found = super().prepare(source)
+        return found | {"values": -found["values"]} if self.columns else found
+
+
 BROKEN = [
+    (Buffered, "streams-apart", "a later call changes the windows that an earlier one gave"),
+    (ByName, "streams-apart", "one that has read another file reads this one otherwise"),
+    (ByPath, "streams-apart", "a file that has changed where it lies is read as it was"),
+    (Lookup, "variants", "rows: 8: it raised KeyError: 8"),
+    (Unchecked, "variants", "rows: -1 is taken, and then `prepare` fails: it raised ValueError"),
+    (Milliseconds, "steps", "is duration_s in seconds?"),
+    (Column, "variants", "columns: ('value',) changes what `prepare` gives and not settings()"),
     (HalfLate, "on-time", "content enters the window 0.125 s late"),
     (StepLate, "on-time", "content enters the window 0.250 s late"),
     (Nearest, "lookahead", "it looks at least 0.07 s ahead, lookahead_s says 0.00"),
