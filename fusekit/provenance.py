@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fusekit import __version__
-from fusekit.contracts import Clip, Reader
+from fusekit.contracts import Clip, Reader, Source
 
 PACKAGES = (
     "torch",
@@ -69,8 +71,56 @@ def boxed(clips: Iterable[Clip], readers: Mapping[str, Reader]) -> list[str]:
     return [m for m, reader in readers.items() if m in given and reader.medium == "video"]
 
 
+Content = Callable[[str, Source], Sequence[tuple[str, str]]]
+"""Modality and source -> role and SHA-256 of every file that its reader opens."""
+
+
+def clip_digests(clips: Iterable[Clip], content: Content) -> dict[str, dict[str, str]]:
+    """What clips hold, wherever their files lie: `{id: {"subject" | "labels" | modality: 16 hex digits}}`.
+
+    A modality's are those of its files' content and of the times that the source gives it.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for clip in sorted(clips, key=lambda c: c.id):
+        held = {"subject": _digest(clip.subject), "labels": _digest(*_labels(clip))}
+        for modality, source in sorted(clip.sources.items()):
+            own = [repr(getattr(source, f.name)) for f in fields(source) if f.name not in ("path", "boxes")]
+            files = [part for file in content(modality, source) for part in file]
+            held[modality] = _digest(*own, *files)
+        found[clip.id] = held
+    return found
+
+
+def _labels(clip: Clip) -> Iterator[str | bytes]:
+    if clip.labels is None:
+        return
+    yield from clip.labels.dims
+    quadrant = {} if clip.labels.quadrant is None else {"quadrant": clip.labels.quadrant}
+    arrays = {"times": clip.labels.times, "values": clip.labels.values, **quadrant, **clip.labels.extra}
+    for name, array in sorted(arrays.items()):
+        array = np.asarray(array)
+        yield f"{name} {array.dtype.kind} {array.shape}"
+        words = array.dtype.kind not in "biuf"
+        yield "\0".join(map(str, array.ravel().tolist())) if words else np.ascontiguousarray(array).tobytes()
+
+
+def _digest(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:16]
+
+
+def hash_of(clips: Mapping[str, Mapping[str, str]]) -> str:
+    """`2:` and the SHA-256 over all that `clip_digests` found."""
+    return "2:" + hashlib.sha256(json.dumps(clips, sort_keys=True).encode()).hexdigest()
+
+
 def data_hash(clips: Iterable[Clip]) -> str:
-    """SHA-256 over ids, subjects, labels, and names and sizes of the media of all clips, in order of id."""
+    """SHA-256 over ids, subjects, labels, and names and sizes of the media of all clips, in order of id: what
+    runs kept before `clip_digests`, by which they are still known.
+    """
     digest = hashlib.sha256()
     for clip in sorted(clips, key=lambda c: c.id):
         digest.update(f"{clip.id}\0{clip.subject}\0".encode())

@@ -24,13 +24,14 @@ def cache_dir() -> Path:
 def kept(content: bytes, folder: str, suffix: str, what: str) -> Path:
     """A file of that content in the cache's `folder`, named by it.
 
-    So it is never stale, and another process that writes the same does no harm.
+    So it is never stale, and another process that writes the same does no harm. One that is there is
+    compared: it may have been cut short, or the disk may have turned a bit.
 
     Raises:
         FusekitError: it cannot be written; `what` names it.
     """
     path = cache_dir() / folder / f"{hashlib.sha256(content).hexdigest()}{suffix}"
-    if not path.is_file():
+    if not _holds(path, content):
         temporary = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,3 +43,10 @@ def kept(content: bytes, folder: str, suffix: str, what: str) -> Path:
                 "there, or name another folder by the environment variable FUSEKIT_CACHE."
             ) from fault
     return path
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:  # not there, or not to be read: written, or said why it cannot be
+        return False

@@ -108,6 +108,19 @@ def anchored(component: Component, cls: type) -> Component:
     return replace(component, args=args)
 
 
+def paths(component: Component, cls: type) -> dict[str, list[Path]]:
+    """The files and folders that a component's arguments name, by argument."""
+    found = {key: _paths(value) for key, value in given(component, cls).items()}
+    return {key: names for key, names in found.items() if names}
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [path for item in inner for path in _paths(item)]
+
+
 def _names_path(hint: Any) -> bool:
     return hint is Path or any(map(_names_path, get_args(hint)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,11 @@ from fusekit.errors import RunError
 from fusekit.nn.model import Model
 from fusekit.recipe.load import load as load_recipe
 from fusekit.recipe.schema import Recipe
+from fusekit.registry import Registry
+from fusekit.runs.data import Data
 from fusekit.runs.files import read_json
+from fusekit.runs.identity import changed_files, check_recipe, differing, kept_clips, listed
+from fusekit.runs.run import changed_readers
 
 
 def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
@@ -37,8 +41,18 @@ def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
     }
 
 
-def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequence[Path]) -> set[str]:
+def take_branches(
+    model: Model,
+    recipe: Recipe,
+    data: Data,
+    clips: Mapping[str, Mapping[str, str]],
+    registry: Registry,
+    runs: Sequence[Path],
+) -> set[str]:
     """Load the branches that other runs' adversarial stages left.
+
+    Args:
+        clips: what this run's clips hold (`fusekit.runs.identity.clips_of`).
 
     Each modality comes from the first run that has it, made as this recipe says.
 
@@ -46,8 +60,8 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequen
         The modalities that were found; the others have to be trained.
 
     Raises:
-        RunError: no run has such a stage for any modality; it was trained on other clips or by other
-            settings, or its branch does not fit.
+        RunError: no run has such a stage for any modality; it was trained on other clips, other content of
+            them, or by other settings, or its branch does not fit.
     """
     paths = {run: _finished(run) for run in runs}
     theirs = {run: load_recipe(run / "recipe.yaml") for run in runs}
@@ -59,12 +73,20 @@ def take_branches(model: Model, recipe: Recipe, split: folds.Split, runs: Sequen
             continue
         differing = {run: _differing(recipe, theirs[run], m) for run in having}
         run = next((run for run in having if not differing[run]), having[0])
-        _same_clips(run, split)
+        _same_clips(run, data.split)
+        _same_content(run, data, clips, m)
         if differing[run]:
             raise RunError(
                 f"the branch of {m} in '{run}' was made by another recipe: {', '.join(differing[run])} "
                 "differ. Use one that agrees, or train the stage here."
             )
+        check_recipe(run, theirs[run], registry)
+        changed = [
+            *changed_readers(run, {m: data.readers[m]}),
+            *changed_files(run, recipe, registry, f"modalities.{m}."),
+        ]
+        if changed:
+            raise RunError(f"the branch of {m}: {' '.join(changed)} Train the stage here.")
         tensors, _ = load_checkpoint(paths[run])
         branch = without_prefix(f"model.branches.{m}", tensors)
         load_weights(model.branches[m], branch, f"{paths[run]} for modality {m}")
@@ -103,4 +125,17 @@ def _same_clips(run: Path, split: folds.Split) -> None:
         raise RunError(
             f"the branches in '{run}' were trained and chosen on other clips than this run's training and "
             "validation clips; test subjects could be among them. Use the same corpus, split and fold."
+        )
+
+
+def _same_content(run: Path, data: Data, clips: Mapping[str, Mapping[str, str]], modality: str) -> None:
+    """Labels, subjects and files of the modality must be what the branch was trained and chosen on."""
+    theirs = kept_clips(run)  # a run of before this was kept does not say
+    wanted = {*data.split.train, *data.split.validation}
+    was = {i: held for i, held in theirs.items() if i in wanted}
+    now = {i: clips[i] for i in was if i in clips}
+    if odd := differing(was, now, only=("subject", "labels", modality)):
+        raise RunError(
+            f"the branch of {modality} in '{run}' was trained on other data: {listed(odd)}. Train "
+            "the stage here."
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fusekit import build
-from fusekit.contracts import Clip, Corpus, Reader, Rejected
+from fusekit.contracts import Clip, Corpus, Reader, Rejected, Source
 from fusekit.data import folds
 from fusekit.data.columns import Names
 from fusekit.data.findings import Findings, by_modality, by_use, seen, uses
@@ -16,6 +17,7 @@ from fusekit.data.steps import ClipSteps, build_steps
 from fusekit.data.store import PreparedStore
 from fusekit.data.units import spacings
 from fusekit.errors import DataError, RecipeError, RunError
+from fusekit.provenance import Content
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 
@@ -30,6 +32,7 @@ class Data:
         columns: names of the numbers in feature tables, per modality whose reader knows them.
         spacings_s: median seconds from row to row of feature tables, per modality.
         findings: statistics and what is odd, by use: "training" (and validation), "test".
+        content: knows the files of all clips, of the parts that were not asked for too.
     """
 
     corpus: Corpus
@@ -41,6 +44,7 @@ class Data:
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     spacings_s: dict[str, float] = field(default_factory=dict)
     findings: dict[str, Findings] = field(default_factory=dict)
+    content: Content = lambda modality, source: ()
 
 
 def load_data(
@@ -91,7 +95,19 @@ def load_data(
     read.notes.setdefault("training", [])[:0] = corpus_notes(clips, split, store)
     findings = by_use(every, part_of, recipe.target.dims, corpus.label_range, readers, read.notes)
     apart = spacings({s.clip.id: s.streams for own in steps.values() for s in own}, readers)
-    return Data(corpus, readers, clips, split, rejected, steps, read.names, apart, findings)
+    content = partial(_content, store, readers)
+    return Data(
+        corpus, readers, clips, split, rejected, steps, read.names, apart, findings, content
+    )
+
+
+def _content(
+    store: PreparedStore, readers: Mapping[str, Reader], modality: str, source: Source
+) -> Sequence[tuple[str, str]]:
+    try:
+        return store.content(readers[modality], source)
+    except DataError:  # its clip is left out, or its part is not read: it stays known as such
+        return [("", "unreadable")]
 
 
 def deal(recipe: Recipe, clips: Sequence[Clip], rejected: Sequence[Rejected] = ()) -> folds.Split:

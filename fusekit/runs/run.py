@@ -23,6 +23,7 @@ from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 from fusekit.runs.data import Count, Data, load_data
 from fusekit.runs.files import read_json
+from fusekit.runs.identity import changed_code, check_clips, check_recipe, check_split
 
 
 @dataclass
@@ -42,13 +43,25 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def split(self) -> folds.Split:
-        """The stored split."""
-        return folds.Split.from_json(read_json(self.folder / "splits.json"))
+        """The stored split.
+
+        Raises:
+            RunError: it is not the one that the run began with.
+        """
+        split = folds.Split.from_json(read_json(self.folder / "splits.json"))
+        check_split(self.folder, split)
+        return split
 
     def data(self, parts: Sequence[str], count: Count | None = None) -> Data:
-        """Clips of the named parts, prepared as training did."""
+        """Clips of the named parts, prepared as training did.
+
+        Raises:
+            RunError: they hold something else than when the run began.
+        """
         columns = kept_columns(self.folder)
-        return load_data(self.recipe, self.registry, parts, split=self.split(), columns=columns, count=count)
+        data = load_data(self.recipe, self.registry, parts, split=self.split(), columns=columns, count=count)
+        check_clips(self.folder, data, parts)
+        return data
 
 
 def check_known(folder: Path, recipe: Recipe, registry: Registry) -> None:
@@ -119,8 +132,8 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     """Recipe, readers and best weights of a run.
 
     Raises:
-        RunError: there is no run, it has no weights yet, or a component of it is not installed (the message
-            names the plugin files that it was trained with).
+        RunError: there is no run, it has no weights yet, its recipe was changed, or a component of it is not
+            installed (the message names the plugin files that it was trained with).
     """
     if not (folder / "recipe.yaml").is_file():
         raise RunError(
@@ -131,11 +144,16 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     recipe = load_recipe(folder / "recipe.yaml")
     runtime = Runtime(device, recipe.train.precision)
     check_known(folder, recipe, registry)
+    check_recipe(folder, recipe, registry)
     readers = build.build_readers(recipe, registry)
     path = folder / "checkpoints" / "best.safetensors"
     tensors, _ = load_checkpoint(path)
     with opening(recipe.train.seed):  # no weights are fetched from a hub, only to be replaced
         model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
     load_weights(model, without_prefix("model", tensors), str(path))
-    notes = (*changed_readers(folder, readers), *select_columns(folder, readers))
+    notes = (
+        *changed_readers(folder, readers),
+        *select_columns(folder, readers),
+        *changed_code(folder, registry),
+    )
     return Run(folder, recipe, registry, runtime, readers, model.to(runtime.device).eval(), notes)

@@ -31,9 +31,14 @@ SHAPES: dict[str, Any] = {
         "distributions": dict[str, str],
         "branches_from": list[str] | str | None,
         "data_sha256": str | None,
+        "recipe": str,
+        "splits_sha256": str,
+        "files": dict[str, str],
+        "plugin_files": dict[str, str],
         "label_range": _RANGE,
         "left_out": list[dict],
     },
+    "clips.json": {"version": int, "clips": dict[str, dict[str, str]]},
     "splits.json": {**_SPLIT, "subjects": _SPLIT, "how": str, "subject_dependent": bool},
     "metrics.json": {
         **_PARTS,
@@ -65,6 +70,7 @@ SHAPES: dict[str, Any] = {
 """By the file's name; a mapping names keys that, where they are there, hold what stands behind them."""
 
 NEEDED: dict[str, tuple[str, ...]] = {
+    "clips.json": ("version", "clips"),
     "study.json": ("name", "corpus", "models", "folds", "seeds", "dims"),
     "metrics.jsonl": ("stage", "window", "epoch", "train", "validation"),
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -13,22 +13,34 @@ from filelock import FileLock, Timeout
 from fusekit import build
 from fusekit.contracts import Reader
 from fusekit.data import folds
-from fusekit.data.cache import cache_dir
+from fusekit.data.folds import PARTS
 from fusekit.engine.checkpoint import save_checkpoint, with_prefix
 from fusekit.engine.loop import fit
 from fusekit.engine.progress import BarProgress
 from fusekit.engine.runtime import Runtime
 from fusekit.errors import DataError, RecipeError, RunError
 from fusekit.nn.model import Model
-from fusekit.provenance import boxed, data_hash, provenance
+from fusekit.provenance import boxed, data_hash, hash_of, provenance
 from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 from fusekit.runs.branches import remembered, take_branches
 from fusekit.runs.data import Data, check_seen, load_data
 from fusekit.runs.files import read_json, write_json, write_text
 from fusekit.runs.findings import odd, told, write_findings
+from fusekit.runs.identity import (
+    CLIPS,
+    VERSION,
+    changed_files,
+    check_clips,
+    check_recipe,
+    check_split,
+    clips_of,
+    facts_of,
+)
 from fusekit.runs.plan import plan
 from fusekit.runs.run import changed_readers, check_known, kept_columns
+
+LOCK = ".lock"
 
 
 def train(
@@ -58,6 +70,7 @@ def train(
     """
     if resume:
         check_known(run_dir, recipe, registry)
+        check_recipe(run_dir, recipe, registry)
     checked = build.check(recipe, registry, rehearse=not resume)
     if recipe.preset == "table11":
         raise RecipeError(
@@ -71,6 +84,8 @@ def train(
             progress.say(f"note: {note}")
         stored = run_dir / "splits.json"
         split = folds.Split.from_json(read_json(stored)) if resume and stored.exists() else None
+        if split is not None:
+            check_split(run_dir, split)
         data = load_data(
             recipe,
             registry,
@@ -84,19 +99,23 @@ def train(
         if strict and (counted := odd(data.rejected, data.findings["training"].notes)):
             raise DataError(f"{counted}, and --strict allows none; `fusekit data check` explains them.")
         check_seen(recipe, data)
+        clips = clips_of(data, PARTS)
         model = _fresh_model(recipe, registry, data.readers, runtime)
         if resume:
             branches_from = remembered(run_dir)
-        taken = take_branches(model, recipe, data.split, branches_from) if branches_from else set()
+        taken = take_branches(model, recipe, data, clips, registry, branches_from) if branches_from else set()
         phases = plan(recipe, registry, model, data, runtime, progress, taken)
         # Only now, when nothing of the recipe is left to refuse.
         if runtime.is_main:
             stack.enter_context(claimed(run_dir))
             if resume:
-                _as_begun(run_dir, data)
+                _as_begun(run_dir, recipe, registry, data, clips)
             else:
                 used = build.distributions(recipe, registry)
-                _begin(run_dir, recipe, data, str(runtime.device), plugins, used, branches_from)
+                facts = provenance(data.clips, str(runtime.device), recipe.train.seed, plugins, used)
+                facts |= facts_of(recipe, registry, data.split, clips, plugins)
+                facts["branches_from"] = [str(run.resolve()) for run in branches_from]
+                _begin(run_dir, recipe, data, clips, facts)
         runtime.wait()
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
@@ -118,17 +137,19 @@ def _fresh_model(recipe: Recipe, registry: Registry, readers: dict[str, Reader],
 
 @contextmanager
 def claimed(run_dir: Path) -> Iterator[None]:
-    """A run (or study) for this process alone: two would write into one journal. The lock lies in the cache
-    folder, so that a run is left as it was by whoever may not have it.
+    """A run (or study) for this process alone: two would write into one journal. The lock lies in its folder,
+    so that it holds for whoever reaches the folder, from any cache and any machine that shares it; when its
+    process ends, however it does, nothing holds it any more. Where nothing was begun it is removed, with a
+    folder that was made for it (which a fault leaves: its message names it).
 
     Raises:
         RunError: another process has it, or the lock cannot be written.
     """
-    name = hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:16]
-    path = cache_dir() / "runs" / f"{name}.lock"
+    path = run_dir / LOCK
     lock = FileLock(path, timeout=0)
+    made = not run_dir.exists()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunError(
@@ -136,21 +157,39 @@ def claimed(run_dir: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise RunError(
-            f"cannot lock the run by '{path}': {error.strerror or error}. Free some space there, or let "
-            "FUSEKIT_CACHE name a folder that you can write to."
+            f"cannot lock the run by '{path}': {error.strerror or error}. Free some space there, or name "
+            "another folder."
         ) from error
     with lock:
-        yield
+        try:
+            yield
+        except BaseException:
+            made = False
+            raise
+        finally:
+            if [file.name for file in run_dir.iterdir()] == [LOCK]:
+                path.unlink()
+                if made:
+                    run_dir.rmdir()
 
 
-def _as_begun(run_dir: Path, data: Data) -> None:
-    began = read_json(run_dir / "provenance.json").get("data_sha256")
-    if began is not None and began != data_hash(data.clips):
+def _as_begun(
+    run_dir: Path,
+    recipe: Recipe,
+    registry: Registry,
+    data: Data,
+    clips: Mapping[str, Mapping[str, str]],
+) -> None:
+    began = str(read_json(run_dir / "provenance.json").get("data_sha256", ""))
+    check_clips(run_dir, data, PARTS)
+    # A run of before its clips were kept one by one knows them by names and sizes.
+    if began and began != (hash_of(clips) if began.startswith("2:") else data_hash(data.clips)):
         raise RunError(
             f"the clips or labels are not those that '{run_dir}' began with (data_sha256 in its "
             "provenance.json). Put them back, or begin a new run."
         )
-    if changed := changed_readers(run_dir, data.readers):
+    changed = [*changed_readers(run_dir, data.readers), *changed_files(run_dir, recipe, registry)]
+    if changed:
         raise RunError(" ".join(changed) + " Put back what it was, or begin a new run.")
 
 
@@ -158,24 +197,15 @@ def _begin(
     run_dir: Path,
     recipe: Recipe,
     data: Data,
-    device: str,
-    plugins: Sequence[str],
-    distributions: Mapping[str, str],
-    branches_from: Sequence[Path],
+    clips: Mapping[str, Mapping[str, str]],
+    facts: dict[str, Any],
 ) -> None:
     if (run_dir / "recipe.yaml").exists():  # begun by another process since the command line looked
         raise RunError(f"'{run_dir}' already holds a run. Name another by --run.")
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
-        ) from error
     write_json(run_dir / "splits.json", data.split.to_json())
     write_findings(run_dir, data)
-    facts = provenance(data.clips, device, recipe.train.seed, plugins, distributions)
+    write_json(run_dir / CLIPS, {"version": VERSION, "clips": clips})
     facts["corpus"] = data.corpus.describe()
-    facts["branches_from"] = [str(run.resolve()) for run in branches_from]
     facts["label_range"] = list(data.corpus.label_range)
     facts["readers"] = {m: reader.settings() for m, reader in data.readers.items()}
     facts["columns"] = {m: list(names) for m, names in data.columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import av
@@ -118,8 +119,24 @@ def test_loading_again_makes_nothing(loaded, monkeypatch):
     assert again[0].labels.values.shape == (150, 1)
 
 
+def test_a_corpus_that_was_changed_since_is_refused(loaded, tmp_path, monkeypatch):
+    corpus = loaded[0]
+    shutil.copytree(corpus.folder, tmp_path / corpus.folder.name)
+    monkeypatch.setenv("FUSEKIT_CACHE", str(tmp_path))
+    labels = corpus.folder / "labels" / "s02.csv"
+    labels.write_text("\n".join(labels.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match=r"labels/s02.csv is not as it was made.*Delete the folder"):
+        corpus.load(["voice"], ["arousal"])
+    (corpus.folder / "media" / "s01.mp4").unlink()
+    with pytest.raises(DataError, match=r"\(and 1 more\) is not as it was made"):
+        corpus.load(["voice"], ["arousal"])
+    (corpus.folder / "contents.json").unlink()  # one of before these were kept
+    assert len(corpus.load(["voice"], ["arousal"])[0]) == 2
+
+
 _SCRIPT = """
 import sys
+import shutil
 from pathlib import Path
 from fusekit.data.synthetic.settings import DemoSettings
 from fusekit.data.synthetic.writing import make

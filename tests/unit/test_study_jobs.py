@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from fusekit.errors import RunError
 from fusekit.registry import Registry
 from fusekit.signals import Stopped
 from fusekit.study.jobs import run as jobs_module
@@ -140,3 +142,31 @@ def test_a_study_that_is_asked_to_stop_lets_its_runs_save(
         worked(tmp_path, "long", "long")
     assert stopped.value.number == number
     assert len(list(tmp_path.glob("*/saved"))) == 2
+
+
+def held(folder: Path, *, labels: str = "l", voice: str = "v", size: int = 8) -> None:
+    """What a run keeps of one clip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = {"a": {"subject": "s", "labels": labels, "voice": voice}}
+    (folder / "clips.json").write_text(json.dumps({"version": 2, "clips": clips}))
+    (folder / "provenance.json").write_text(json.dumps({"readers": {"voice": {"size": size}}}))
+
+
+def test_runs_on_other_data_do_not_come_into_one_table(tmp_path: Path, started: list[int]) -> None:
+    for name, given in {
+        "0 old": {},
+        "1 alike": {},
+        "2 read otherwise": {"voice": "other files", "size": 9},
+        "3 relabelled": {"labels": "corrected"},
+    }.items():
+        held(tmp_path / name, **given)  # type: ignore[arg-type]
+    (tmp_path / "0 old" / "metrics.json").write_text('{"test": {}}')
+    names = ("old", "alike", "read otherwise", "relabelled")
+    outcome = worked(tmp_path, *names)
+    ((job, fault),) = outcome.faults.items()
+    assert job.model == "relabelled"
+    assert fault.startswith("its data are not those of old fold 0 seed 0: labels of clip a. Move the folder")
+    assert len(outcome.done) == 3
+    (tmp_path / "3 relabelled" / "metrics.json").write_text('{"test": {}}')
+    with pytest.raises(RunError, match="relabelled fold 0 seed 3: its data are not those of old"):
+        worked(tmp_path, *names)

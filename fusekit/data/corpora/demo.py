@@ -21,6 +21,7 @@ from fusekit.data.synthetic.settings import (
     DemoSettings,
 )
 from fusekit.data.synthetic.stream_writing import make_streams
+from fusekit.data.synthetic.wholeness import check_contents
 from fusekit.data.synthetic.writing import MANIFEST, make
 from fusekit.errors import RecipeError
 
@@ -79,6 +80,8 @@ class DemoCorpus(Corpus):
         filmed = any(modality in FILMED for modality in modalities)
         if filmed and not (self.folder / MANIFEST).exists():
             self._make()
+        for made in {folder, *([self.folder] if filmed else [])}:
+            check_contents(made)
         manifest = read_manifest(folder / MANIFEST, modalities, dims)
         return manifest.clips, manifest.rejected
 

@@ -2,6 +2,7 @@
 
     <folder>/manifest.csv                   clip, subject, session, split, face, voice, face_boxes, labels
     <folder>/about.json                     options and version
+    <folder>/contents.json                  digest of every other file
     <folder>/media/s01.mp4                  h264 128 x 128 at 12.5 fps, AAC mono 22,050 Hz
     <folder>/labels/s01.csv                 time_s, valence, arousal, then the schedules
     <folder>/boxes/s01.csv                  time_s, x0, y0, x1, y1; nan where the face is absent
@@ -34,6 +35,7 @@ import fusekit
 from fusekit.data.synthetic.clips import RenderedClip, render
 from fusekit.data.synthetic.settings import FRAME_HZ, RATE_HZ, SIZE, VERSION, DemoSettings, name
 from fusekit.data.synthetic.streams import Streams
+from fusekit.data.synthetic.wholeness import keep_contents
 from fusekit.errors import DataError
 
 MANIFEST = "manifest.csv"
@@ -71,6 +73,7 @@ def make_whole(folder: Path, fill: Callable[[Path], None]) -> None:
             with tempfile.TemporaryDirectory(prefix=f"{folder.name}.making-", dir=folder.parent) as place:
                 whole = Path(place) / "corpus"
                 fill(whole)
+                keep_contents(whole)
                 os.rename(whole, folder)
     except OSError as error:
         raise DataError(

@@ -24,6 +24,7 @@ from fusekit.errors import RunError
 from fusekit.registry import Registry
 from fusekit.runs.files import read_json
 from fusekit.signals import deferred, exit_code, for_worker, raised
+from fusekit.study.jobs.agreement import disagreement
 from fusekit.study.jobs.plan import Job, same_recipe
 
 GRACE_S = 60.0  # a worker saves its state after Ctrl-C; then it is ended
@@ -98,7 +99,8 @@ def run_jobs(
             again by another one.
 
     Raises:
-        RunError: a run's folder holds a run of another recipe.
+        RunError: a run's folder holds a run of another recipe, or two that are done were trained on other
+            data.
         Stopped: after Ctrl-C, SIGTERM or SIGHUP; every run that was at work has saved its state.
     """
     for job in jobs:
@@ -108,6 +110,9 @@ def run_jobs(
                 "the study, or move that run away."
             )
     outcome = Outcome(done=[job for job in jobs if is_done(job)])
+    for i, job in enumerate(outcome.done):
+        if odd := disagreement(job, outcome.done[:i]):
+            raise RunError(f"{job}: {odd}")
     waiting = [job for job in jobs if job not in outcome.done]
     if not waiting:
         return outcome
@@ -145,6 +150,8 @@ def run_jobs(
                                 lost(job, _ending(worker))
                                 continue
                             answer = {"fault": _given_up(worker, ended[job])}
+                        if "fault" not in answer and (odd := disagreement(job, outcome.done)):
+                            answer = {"fault": odd}
                         if "fault" in answer:
                             outcome.faults[job] = answer["fault"]
                         else:
