@@ -176,11 +176,11 @@ class PreparedStore:
         """The entry if it is there and whole."""
         try:
             entry = Prepared(folder)
-        except FileNotFoundError:
+            return entry if entry.whole() else None
+        except OSError:  # it is not there, or the disk no longer gives it back
             return None
         except (ValueError, KeyError, TypeError, AttributeError):  # its list of arrays is damaged
             return None
-        return entry if entry.whole() else None
 
     def _prepare(self, folder: Path, reader: Reader, source: Source) -> Prepared:
         """Prepare under the lock of `folder.parent`."""

@@ -22,7 +22,7 @@ from fusekit.contracts import Clip, Detector, Reader, Source, Stream
 from fusekit.data import content as content_module
 from fusekit.data import makers as makers_module
 from fusekit.data import store as store_module
-from fusekit.data.cache import cache_dir
+from fusekit.data.cache import cache_dir, kept
 from fusekit.data.readers.face_video import FaceVideo
 from fusekit.data.store import MAPPED_BYTES, Prepared, PreparedStore, prepare_clips
 from fusekit.errors import DataError, FusekitError
@@ -506,3 +506,14 @@ def test_cache_folder_is_named_by_the_environment(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "here").exists()
     monkeypatch.delenv("FUSEKIT_CACHE")
     assert cache_dir().name == "fusekit"
+
+
+def test_what_the_cache_keeps_by_content_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSEKIT_CACHE", str(tmp_path))
+    path = kept(b"one,two", "tables", ".csv", "a table")
+    assert path.read_bytes() == b"one,two"
+    stamp = path.stat().st_mtime_ns
+    assert kept(b"one,two", "tables", ".csv", "a table") == path
+    assert path.stat().st_mtime_ns == stamp  # not written anew
+    path.write_bytes(b"one,")
+    assert kept(b"one,two", "tables", ".csv", "a table").read_bytes() == b"one,two"
