@@ -96,9 +96,7 @@ def load_data(
     findings = by_use(every, part_of, recipe.target.dims, corpus.label_range, readers, read.notes)
     apart = spacings({s.clip.id: s.streams for own in steps.values() for s in own}, readers)
     content = partial(_content, store, readers)
-    return Data(
-        corpus, readers, clips, split, rejected, steps, read.names, apart, findings, content
-    )
+    return Data(corpus, readers, clips, split, rejected, steps, read.names, apart, findings, content)
 
 
 def _content(
