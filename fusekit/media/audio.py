@@ -160,7 +160,7 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
         if not heard or not (length or done):
             raise DataError(f"{path}: its sound track holds no sample. Replace the file or remove its row.")
         found = done + length / rate + zero
-        check_length(path, "sound", found, announced_s(container, track))
+        check_length(path, "sound", found, announced_s(path, container, track))
         claimed = header_s(path)
         check_length(path, "sound", found, claimed, counted=True)
         if claimed is not None and container.format.name == "flac" and found > claimed + SHORT_S:

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from fusekit.errors import DataError, FusekitError
 from fusekit.media.ebml import JOINED
-from fusekit.media.wholeness import has_stale_length, unsound
+from fusekit.media.wholeness import has_stale_length, is_unfinished, unsound
 
 DAMAGED = 0.1
 """More than this share of packets or frames that cannot be decoded makes a file a fault."""
@@ -238,10 +238,10 @@ class _Place:
         self.spacing = frame_s(stream) if isinstance(stream, VideoStream) else 0.0
 
 
-def announced_s(container: InputContainer, track: Stream) -> float | None:
+def announced_s(path: Path, container: InputContainer, track: Stream) -> float | None:
     """Seconds that a header of the file claims for a track; None where none does, and FFmpeg guesses."""
     names = set(container.format.name.split(","))
-    if names & {"flac", "mp3"} or not names & _TELLING:
+    if names & {"flac", "mp3"} or not names & _TELLING or is_unfinished(path):
         return None
     return float(track.duration * track.time_base) if track.duration and track.time_base else None
 

@@ -94,7 +94,7 @@ def _shown(path: Path, *, stamped: bool) -> Iterator[Picture]:
             raise DataError(f"{path}: its video track holds no frame. Replace the file or remove its row.")
         end = max(waiting.time_s + waiting.span_s, _held_until(container, track))
         yield waiting._replace(span_s=end - waiting.time_s)
-        check_length(path, "video", end + origin(container), announced_s(container, track))
+        check_length(path, "video", end + origin(container), announced_s(path, container, track))
     if damaged > DAMAGED * count:
         raise DataError(
             f"{path}: {damaged} of {count} frames are damaged. Replace the file or remove its row."

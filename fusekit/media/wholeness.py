@@ -22,6 +22,8 @@ UNKNOWN_FROM = 0x7FFF_0000
 """32-bit lengths from here on, in files that are shorter, are what writers put in who do not know the
 length."""
 TAIL_BYTES = 1 << 17
+MORE_BYTES = 1 << 14
+"""So much behind the end of a WAV's sound that is no chunk is sound, too."""
 Data = mmap.mmap
 
 
@@ -41,8 +43,18 @@ def has_stale_length(path: Path) -> bool:
         if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
             return False
         end = _wave_end(data)
-        rest = data[end : end + 8] if end is not None else b""
-        return len(rest) == 8 and any(rest) and not re.fullmatch(rb"[ -~]{4}", rest[:4])
+        rest = data[end : end + MORE_BYTES] if end is not None else b""
+        return len(rest) == MORE_BYTES and any(rest) and not re.fullmatch(rb"[ -~]{4}", rest[:4])
+
+
+def is_unfinished(path: Path) -> bool:
+    """A RIFF file (AVI) whose length was never filled in: other numbers in its header are no better."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[:4] != b"RIFF" or len(head) < 8:
+        return False
+    length = int(struct.unpack_from("<I", head, 4)[0])
+    return length == 0 or (length >= UNKNOWN_FROM and length > path.stat().st_size)
 
 
 def cut(end: int, data: Data) -> str | None:

@@ -249,6 +249,31 @@ def test_a_length_that_was_never_filled_in_is_no_length(tmp_path: Path, length: 
     assert len(read_audio(path, 16000)) == 64000
 
 
+def test_sound_behind_an_early_length_may_begin_with_silence(tmp_path: Path) -> None:
+    sound = tone(440, 4.0, 16000)
+    sound[16000:17000] = 0
+    path = tmp_path / "early.wav"
+    soundfile.write(path, sound, 16000, subtype="PCM_16")
+    path.write_bytes(unfilled(32000)(path.read_bytes()))
+    assert len(read_audio(path, 16000)) == 64000
+
+
+def test_an_avi_that_was_never_finished_is_read(tmp_path: Path) -> None:
+    """Its header counts ten thousand frames and gives no length."""
+    path = write(tmp_path / "open.avi", [picture(4 * i) for i in range(50)])
+    data = bytearray(path.read_bytes())
+    data[4:8] = b"\xff" * 4
+    for name, at in ((b"avih", 24), (b"strh", 40)):
+        place = data.index(name) + at
+        data[place : place + 4] = struct.pack("<I", 10_000)
+    path.write_bytes(bytes(data))
+    assert len(list(read_video(path))) == 50
+    data[4:8] = struct.pack("<I", len(data) - 8)
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"open\.avi: the video is cut short at 2\.\d\d s of the 400\.00 s"):
+        list(read_video(path))
+
+
 @pytest.mark.parametrize("subtype", ["GSM610", "ULAW", "IMA_ADPCM", "MS_ADPCM", "FLOAT", "DOUBLE", "PCM_24"])
 def test_every_coding_of_wav_is_read(tmp_path: Path, subtype: str) -> None:
     soundfile.write(tmp_path / "a.wav", tone(440, 4.0, 16000), 16000, subtype=subtype)
