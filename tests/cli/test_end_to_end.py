@@ -254,6 +254,11 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
         [f"modalities.face.encoder={TIMM}", f"modalities.face.projector={LINEAR}"]
         + [*both("quadrant", "none"), "stages.sequence.freeze=[encoder]"],
     ),
+    "buffers outside the state dict": (
+        "supervised",
+        ["modalities.face.encoder={name: timm, model: vit_tiny_patch16_dinov3_qkvb}"]
+        + [f"modalities.face.projector={LINEAR}", *both("quadrant", "none"), "stages.sequence.freeze=[]"],
+    ),
     "classifier on the generator's latent": (
         "supervised",
         [*both("quadrant", "{name: classifier, conditioning: channel}"), "stages.sequence.freeze=[]"],

@@ -162,3 +162,15 @@ def test_a_worker_trains_and_leaves_the_scoring_to_its_parent(
     Path("out/recipe.yaml").write_text("begun by the first process")
     assert run("train", "demo", "--devices", "2", "--run", "out").exit_code == 0
     assert [c.what for c in calls] == ["train"]
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_training_that_diverges_stops_with_a_reason(shop: Any, cli: Any) -> None:
+    words = ["modalities.face.quadrant=none", "modalities.voice.quadrant=none", "stages.sequence.freeze=[]"]
+    result = shop.run(
+        "train", "supervised.yaml", *words, "stages.sequence.lr=1e38", "--run", "run", "--device", "cpu"
+    )
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert "NaN or infinite" in cli.paragraph(result.stderr.splitlines()[-1])
+    assert not Path("run/checkpoints/best.safetensors").exists()
