@@ -224,6 +224,36 @@ def test_a_recording_in_several_files_is_predicted_as_it_was_scored(tables: Any)
     assert Path("marked.mp4").stat().st_size > 0
 
 
+def _goes_by_names(tables: Any, run: str, head: str, before: np.ndarray) -> None:
+    """The run keeps its tables' names and takes columns by them; one that has none says so."""
+    provenance = Path(run, "provenance.json")
+    kept = json.loads(provenance.read_text(encoding="utf-8"))
+    assert kept["columns"] == {"pulse": ["rate", "height"], "head": []}
+    with Path("corpus/tables/d1.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    swapped, other, slow = Path("swapped.csv"), Path("other.csv"), Path("slow.csv")
+    for path, order, names in ((swapped, (0, 2, 1), None), (other, (0, 1, 2), ["time_s", "rate", "weight"])):
+        lines = [[row[i] for i in order] for row in rows]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([names or lines[0], *lines[1:]])
+    with slow.open("w", newline="", encoding="utf-8") as file:
+        milliseconds = [[float(row[0]) * 1000, *row[1:]] for row in rows[1:]]
+        csv.writer(file).writerows([rows[0], *milliseconds])
+    words = ("--with", f"head={head}", "--out", "found.csv")
+    assert tables.run("predict", run, f"pulse={swapped}", *words).exit_code == 0
+    assert (read_table(Path("found.csv"))["valence"] == before).all()
+    said = " ".join(tables.fault("predict", run, f"pulse={other}", *words).split())
+    assert "other.csv: its columns are not those of the training: it lacks 'height' and has 'weight'" in said
+    said = " ".join(tables.fault("predict", run, f"pulse={slow}", *words).split())
+    assert "slow.csv: the rows of its pulse stand 200 s apart, those of the training 0.2 s." in said
+    older = {name: value for name, value in kept.items() if name not in ("columns", "spacings_s")}
+    provenance.write_text(json.dumps(older), encoding="utf-8")
+    result = tables.run("predict", run, "pulse=corpus/tables/d1.csv", *words)
+    assert (read_table(Path("found.csv"))["valence"] == before).all()
+    assert "trained before the names of tables' columns were kept" in " ".join(result.stderr.split())
+    provenance.write_text(json.dumps(kept), encoding="utf-8")
+
+
 @pytest.mark.usefixtures("no_figures")
 def test_of_two_tables_each_is_told_whose_it_is(tables: Any) -> None:
     run = str(tables.train(recipe="tables"))
@@ -237,6 +267,7 @@ def test_of_two_tables_each_is_told_whose_it_is(tables: Any) -> None:
     tables_of = [read_table(Path(f"{number}.csv"))["valence"] for number in range(3)]
     assert (tables_of[0] == tables_of[1]).all()
     assert (tables_of[0] == tables_of[2]).all()
+    _goes_by_names(tables, run, head, tables_of[0])
     result = tables.run("predict", run, f"head={head}", "--out", "head.csv")
     assert "pulse is absent: no file was given for it" in " ".join(result.stderr.split())
     said = tables.fault("predict", run, f"head={head}", "--with", f"head={head}")
