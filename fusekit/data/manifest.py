@@ -54,7 +54,7 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
             needed).
 
     Raises:
-        DataError: the file or its header is wrong, or no row can be used.
+        DataError: the file or its header is wrong, no row can be used, or a dimension has no label at all.
     """
     header, table = read_table(path)
     columns = {m: composed(m) for m in modalities}
@@ -93,6 +93,13 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
         raise DataError(
             f"{path}: none of {len(table)} rows can be used. {reasons or 'Add rows below the header'}"
         )
+    for dim in dims:
+        if not any(
+            c.labels is not None and np.isfinite(c.labels.values[:, dims.index(dim)]).any() for c in clips
+        ):
+            raise DataError(
+                f"{path}: no clip has a label for {dim}: column {dim} is empty in every label file"
+            )
     used = [ranges[c.id] for c in clips]
     label_range = shared_range(used)
     if label_range is None:
@@ -207,7 +214,7 @@ def _without_twins(
     """Leave out clips whose medium and labels are those of an earlier row: they would count twice, or leak.
 
     The medium is compared byte for byte. Two people in one recording are no twins: their face boxes differ,
-    or they share a session. Nor are several people who watched one stimulus: their labels differ.
+    or they share a session. Nor are several people who watched one stimulus: subjects and labels differ.
     """
     sizes: dict[int, int] = {}
     for source in (s for clip in clips for s in _distinct(clip)):
@@ -223,14 +230,16 @@ def _without_twins(
             if sizes[s.path.stat().st_size] > 1  # files of different size need no reading
         ]
         earlier = [other for key in keys for other in seen.get(key, [])]
-        twin = next((c for c in earlier if _same_labels(c.labels, clip.labels)), None)
+        twin = next(
+            (c for c in earlier if c.subject == clip.subject or _same_labels(c.labels, clip.labels)), None
+        )
         if twin is not None and not (clip.session and clip.session == twin.session):
             twins.append(
                 Rejected(
                     f"{path.name} row {rows[clip.id]} (clip {clip.id})",
                     f"its medium has the same content as that of row {rows[twin.id]} (clip {twin.id}, "
-                    f"subject {twin.subject}), and its labels are the same: remove one, or give both one "
-                    "session if two people share it",
+                    f"subject {twin.subject}), and its {_alike(twin, clip)} the same: remove one, or give "
+                    "both one session if two people share it",
                 )
             )
             continue
@@ -238,6 +247,11 @@ def _without_twins(
         for key in keys:
             seen.setdefault(key, []).append(clip)
     return kept, twins
+
+
+def _alike(one: Clip, two: Clip) -> str:
+    same = _same_labels(one.labels, two.labels)
+    return "labels are" if same else "subject is"
 
 
 def _same_labels(one: Labels | None, two: Labels | None) -> bool:

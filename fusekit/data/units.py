@@ -16,6 +16,7 @@ SPARSE_S = 0.5
 """A table with more rows a second than one in this time is in seconds: it is long."""
 _UNITS = (("milliseconds", "ms", 1e3), ("microseconds", "us", 1e6), ("nanoseconds", "ns", 1e9))
 _MOST_HZ = 130.0  # no camera that people are recorded with is faster
+_MANY = 20  # rows tell more than the two or three of a slip
 _FEW = 10.0  # every tenth frame at most is annotated; milliseconds are further apart
 
 
@@ -53,6 +54,8 @@ def label_misfit(labels: Labels | None, duration_s: float, rate_hz: float | None
         return ""
     said = f"its labels span {labels.times[0]:.2f}-{last_s:.2f} s, its media 0-{duration_s:.2f} s"
     found = _guess(labels.times, duration_s, rate_hz)
+    if found is None and labels.times[0] > duration_s:
+        return ""  # no step has a label, which says more
     if found is None:
         return f"{said}: are they another recording's? Their times count in seconds from the media's start"
     unit, name, per_s = found
@@ -120,6 +123,8 @@ def _guess(times: np.ndarray, most_s: float, rate_hz: float | None) -> tuple[str
     last = float(times[-1])
     spacing = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     ratio = last / max(most_s, 1e-9)
+    if times[0] >= most_s and len(times) < _MANY and ratio < FAR:
+        return None
     if _whole(times) and ratio <= _MOST_HZ and spacing < _FEW:
         per_s = rate_hz if rate_hz and ratio <= 1.1 * rate_hz else _nearest_rate(ratio)
         return f"frame numbers at {per_s:g} per second", "frames", per_s

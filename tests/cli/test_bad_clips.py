@@ -38,9 +38,15 @@ DAMAGE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Path("corpus/media/a2.mp4").write_bytes(Path("corpus/media/a2.mp4").read_bytes()[:9000]),
         "a2.mp4: it is cut short",
     ),
-    "NaN label": (
-        lambda: replace("corpus/labels/a2.csv", "\n0.2,", "\n0.2,nan,0.1\n0.21,"),
-        "a2.csv: line 4, column valence: 'nan' is no finite number",
+    "infinite label": (
+        lambda: replace("corpus/labels/a2.csv", "\n0.2,", "\n0.2,inf,0.1\n0.21,"),
+        "a2.csv: line 4, column valence: 'inf' is no finite number",
+    ),
+    "labels in milliseconds": (
+        lambda: Path("corpus/labels/a2.csv").write_text(
+            "time_s,valence,arousal\n0,0,0\n1500,1,1\n3000,1,0\n"
+        ),
+        "time_s seems to hold milliseconds. Write seconds: divide it by 1000",
     ),
     "no labelled step": (
         lambda: Path("corpus/labels/a2.csv").write_text("time_s,valence,arousal\n60,0.1,0.2\n61,0.3,0.4\n"),
@@ -124,7 +130,7 @@ WHOLE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "NaN everywhere": (
         lambda: [p.write_text("time_s,valence,arousal\n0,nan,0\n") for p in Path("corpus/labels").iterdir()],
-        "column valence: 'nan' is no finite number",
+        "no clip has a label for valence: column valence is empty in every label file",
     ),
     "no labelled step": (
         lambda: [

@@ -196,6 +196,8 @@ def test_a_stimulus_may_be_watched_by_several_people(tmp_path: Path) -> None:
     twin = manifest(tmp_path, header, *rows, "d,d,a.csv,film0-a.mp4")
     assert [r.where for r in twin.rejected] == ["manifest.csv row 8 (clip d)"]
     assert "and its labels are the same: remove one" in twin.rejected[0].reason
+    again = manifest(tmp_path, header, *rows, "d,a,c.csv,film0-a.mp4")  # a copy of one's own by mistake
+    assert "(clip a0, subject a), and its subject is the same: remove one" in again.rejected[0].reason
 
 
 def test_nothing_is_shared_where_content_differs(tmp_path: Path) -> None:
