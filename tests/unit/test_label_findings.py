@@ -154,6 +154,15 @@ def test_sentinels_within_a_wide_range_are_told() -> None:
     assert kinds(gapped(rough, 0)) == ["gaps"]
 
 
+def test_gaps_are_told_beside_the_same_number_as_a_label() -> None:
+    x = [np.round(smooth(i, low=1, high=9), 2) for i in range(6)]  # each comes to 1 by itself, too
+    assert kinds(*x, label_range=(1, 9)) == []
+    (note,) = told(*(gapped(one, 1, every=100) for one in x), label_range=(1, 9))
+    assert note.kind == "gaps"
+    cuts = np.concatenate([np.round(smooth(i, 40), 1) for i in range(10)])  # scenes, one after another
+    assert kinds(cuts) == []
+
+
 def test_what_only_looks_like_a_gap_is_not_told() -> None:
     rest = np.r_[np.zeros(40), smooth(0) - smooth(0)[0]]  # a joystick at rest, then moved
     held = np.clip(smooth(1, low=-1.6, high=1.6), -1, 1)  # and one held at its stops
