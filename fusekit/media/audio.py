@@ -32,6 +32,8 @@ REALIGN_S, DRIFT_S = 0.05, 0.5
 than the second, where the stamp may be a guess."""
 HOLE_S = 600.0
 """A stretch without sound, inside a track or before it, is silence up to this long."""
+HOLES = 20
+"""All such stretches together last no longer than that and so many times the sound."""
 RATES_HZ = (1000, 768_000)
 """Rates beyond these are damage: nobody records sound so."""
 
@@ -124,7 +126,7 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 f"{path}: has no sound track. Leave its voice column empty, or give a file with sound."
             )
         zero, rate, length, done = origin(container), 0, 0, 0.0
-        heard = False
+        heard, silent_s = False, 0.0
         after: int | None = None  # the stamp that the next frame has if it only continues this one
         mono = _Mono()
         for frame in frames(path, container, track):
@@ -150,6 +152,12 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             after = frame.pts + frame.duration if frame.pts is not None and frame.duration else None
             if due > length:
                 hole(path, "sound", done + length / rate, done + due / rate, HOLE_S)
+                silent_s += (due - length) / rate
+                if silent_s > HOLE_S + HOLES * (done + due / rate - silent_s):
+                    raise DataError(
+                        f"{path}: its time stamps leave {silent_s:.0f} s without sound before second "
+                        f"{done + due / rate:.0f}: they are damaged. Replace the file, or remove its row."
+                    )
                 yield from ((rate, silence) for silence in _silence(due - length))
                 length = due
             block = block[max(0, length - due) :]

@@ -28,6 +28,8 @@ from fusekit.media.container import (
 )
 from fusekit.media.pictures import timed
 
+MOST_PX = 8192 * 8192
+"""Pixels of the largest picture that is read: twice those of 8K film."""
 HOLE_S = 3600.0
 """A picture stands no longer than this: time stamps that leap further are damaged."""
 
@@ -81,6 +83,11 @@ def _shown(path: Path, *, stamped: bool) -> Iterator[Picture]:
         count = damaged = 0
         waiting: Picture | None = None  # how long it is shown, only the next one tells
         for time, span, frame in _timed(path, container, track):
+            if frame.width * frame.height > MOST_PX:
+                raise DataError(
+                    f"{path}: a picture of {frame.width} x {frame.height} pixels: damaged, or too "
+                    "large to read. Replace the file, make it smaller, or remove its row."
+                )
             # One thread: starting threads anew for each small picture takes longer than the conversion.
             rgb = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
             if waiting is not None:

@@ -336,6 +336,18 @@ def test_a_hole_in_the_sound_is_silence_and_a_leap_is_a_fault(tmp_path: Path) ->
         read_audio(path)
 
 
+def test_many_small_leaps_are_a_fault_too(tmp_path: Path) -> None:
+    """Packets of 26 ms, each five minutes behind the one before."""
+
+    def shift(packet: av.Packet) -> None:
+        ahead = round(300 * (packet.pts * packet.time_base / Fraction(1152, 44100)) / packet.time_base)
+        packet.pts, packet.dts = packet.pts + ahead, packet.dts + ahead
+
+    path = write(tmp_path / "leaps.mkv", None, [tone(440, 2.0)], sound_codec="libmp3lame", shift=shift)
+    with pytest.raises(DataError, match=r"leaps\.mkv: its time stamps leave \d+ s without sound"):
+        read_audio(path, 1000)
+
+
 @pytest.mark.parametrize("rate", [1, 100, 2_000_000])
 def test_rates_that_nobody_records_are_damage(tmp_path: Path, rate: int) -> None:
     path = wav(tmp_path / "odd.wav", 0.1)
