@@ -13,6 +13,7 @@ from fusekit.nn.fusion.concat import Concat
 from fusekit.nn.fusion.gmu import GMU
 from fusekit.nn.generator import DenoisingGenerator
 from fusekit.nn.model import Model
+from fusekit.nn.patch_generator import PatchGenerator
 from fusekit.nn.temporal.luong import LuongLSTM
 
 UNUSED_LINEAR = 10  # D's linear 4 -> 2 that is built, counted and never called (spec 1.2)
@@ -57,7 +58,7 @@ def built_parameters(model: Model) -> dict[str, int]:
         if not branch.needs_quadrant:
             idle += sum(p.numel() for p in branch.quadrant.parameters())
         decodes = branch.needs_quadrant and branch.quadrant.reads == "reconstruction"
-        if isinstance(branch.encoder, DenoisingGenerator) and not decodes:
+        if isinstance(branch.encoder, DenoisingGenerator | PatchGenerator) and not decodes:
             idle += sum(p.numel() for p in branch.encoder.decoder.parameters())
     return {"training": total, "inference": total - idle}
 

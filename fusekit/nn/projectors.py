@@ -6,6 +6,7 @@ from math import log2
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import instance_norm
 
 from fusekit.contracts import Latent, Projector
 from fusekit.errors import RecipeError
@@ -31,12 +32,17 @@ class ConvPyramid(Projector):
         conditioning: `channel` appends a plane of the integer Q, `vector` appends Q repeated to the feature
             width, `none`.
         width: channels of the first layer, doubled by each further one.
+        standardise: bring each channel of each latent to mean 0 and variance 1 over space first. The latent
+            of `denoising-generator` comes from a norm and needs none; that of `patch-generator` keeps the
+            picture's level and contrast, beside which its details are small.
 
     Raises:
         RecipeError: the latent is a vector, or its side is not a power of two.
     """
 
-    def __init__(self, latent_shape: tuple[int, ...], conditioning: str, *, width: int = 16) -> None:
+    def __init__(
+        self, latent_shape: tuple[int, ...], conditioning: str, *, width: int = 16, standardise: bool = False
+    ) -> None:
         super().__init__()
         if (
             len(latent_shape) != 3
@@ -49,7 +55,7 @@ class ConvPyramid(Projector):
             )
         if width < 1:
             raise RecipeError(f"projector conv-pyramid: width must be at least 1, found {width}")
-        self.conditioning = conditioning
+        self.conditioning, self.standardise = conditioning, standardise
         channels = latent_shape[0] + (conditioning == "channel")
         layers: list[nn.Module] = []
         for i in range(int(log2(latent_shape[1]))):
@@ -62,6 +68,8 @@ class ConvPyramid(Projector):
     def forward(self, latent: Latent) -> Tensor:
         """Latent of N rows -> `(N, out_dim)`."""
         z = latent.z
+        if self.standardise:
+            z = instance_norm(z)
         if self.conditioning == "channel":
             plane = _quadrant(latent)[:, None, None, None].expand(-1, 1, *z.shape[2:])
             z = torch.cat([z, plane], dim=1)

@@ -79,6 +79,7 @@ def _networks() -> list[Case]:
         Case("quadrant", "discriminator", {"width": 4}, exports=True),
         Case("quadrant", "none"),
         Case("projector", "conv-pyramid", {"width": 4}, exports=True),
+        Case("projector", "conv-pyramid", {"width": 4, "standardise": True}, "standardised", exports=True),
         Case("projector", "linear", {"dim": 6}, exports=True),
         Case("projector", "linear", {"dim": 6}, "vector", latent_shape=(9,), conditioning="vector"),
         Case("fusion", "none", in_dims={"face": 5}, exports=True),

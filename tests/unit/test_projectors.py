@@ -105,3 +105,17 @@ def test_dropout_of_the_linear_projector_is_for_training_alone() -> None:
     torch.testing.assert_close(p(latent), torch.relu(p.body[0](latent.z)))
     with pytest.raises(RecipeError, match="dropout must be from 0 to below 1, found 1"):
         LinearProjector((6,), "none", dim=5, dropout=1.0)
+
+
+def test_standardised_it_sees_neither_level_nor_contrast_of_a_channel() -> None:
+    torch.manual_seed(0)
+    p = ConvPyramid((4, 16, 16), "none", width=4, standardise=True)
+    z = torch.randn(3, 4, 16, 16)
+    level, contrast = torch.randn(3, 4, 1, 1), torch.rand(3, 4, 1, 1) * 9 + 0.5
+    torch.testing.assert_close(p(Latent(z=z)), p(Latent(z=level + contrast * z)), rtol=1e-3, atol=1e-3)
+    plain = ConvPyramid((4, 16, 16), "none", width=4)
+    plain.load_state_dict(p.state_dict())  # the option adds no parameter
+    standard = (z - z.mean((2, 3), keepdim=True)) / (z.var((2, 3), keepdim=True, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(plain(Latent(z=standard)), p(Latent(z=z)), rtol=1e-4, atol=1e-4)
+    flat = p(Latent(z=torch.zeros(2, 4, 16, 16)))
+    assert torch.isfinite(flat).all()
