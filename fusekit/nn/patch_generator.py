@@ -81,13 +81,16 @@ class PatchGenerator(DenoisingEncoder):
         first, last = self.encoder[0], self.decoder[-1]
         assert isinstance(first, nn.Conv2d)
         assert isinstance(last, nn.ConvTranspose2d)
-        basis = lowest_frequencies(first.in_channels, first.out_channels)
-        # Divided by the patch's side, a coefficient of a flat patch is its level: Z starts within -2..2.
+        basis, frequency = lowest_frequencies(first.in_channels, first.out_channels)
+        # Divided by the patch's side, a coefficient of a flat patch is its level. Higher frequencies are
+        # weaker in pictures and sounds: raised, so that the blocks learn of details as early as of levels.
+        raised = (1 + frequency)[:, None, None, None] / PATCH
         with torch.no_grad():
             # Channels beyond the basis start as some filters that the decoder does not hear yet.
             last.weight.zero_()
-            for layer, scale in ((first, 1 / PATCH), (last, float(PATCH))):
-                layer.weight[: len(basis)] = scale * basis
+            first.weight[: len(basis)] = basis * raised
+            last.weight[: len(basis)] = basis / raised
+            for layer in (first, last):
                 assert layer.bias is not None
                 layer.bias.zero_()
             for block in self.modules():
@@ -108,15 +111,16 @@ def _clipped(x: Tensor) -> Tensor:
     return x + (x.clamp(-1, 1) - x).detach()
 
 
-def lowest_frequencies(channels: int, keep: int) -> Tensor:
+def lowest_frequencies(channels: int, keep: int) -> tuple[Tensor, Tensor]:
     """`(n, channels, 4, 4)` orthonormal: the first `keep` (n may be fewer) basis pictures of a patch's cosine
-    transform, by frequency. What differs between channels (colour) counts as 1.5 higher: it varies less."""
+    transform, lowest frequencies first, and `(n,)` their frequencies in half cycles per patch. What differs
+    between channels (colour) counts as 1.5 higher: it varies less."""
     over_channels, over_sides = _cosines(channels), _cosines(PATCH)
     every = torch.einsum("ac,ui,vj->auvcij", over_channels, over_sides, over_sides)
     numbers = product(range(channels), range(PATCH), range(PATCH))
     cost = [math.hypot(u, v) + (1.5 + 0.01 * a if a else 0.0) for a, u, v in numbers]
     order = sorted(range(len(cost)), key=cost.__getitem__)[:keep]
-    return every.reshape(-1, channels, PATCH, PATCH)[order]
+    return every.reshape(-1, channels, PATCH, PATCH)[order], torch.tensor([cost[i] for i in order])
 
 
 def _cosines(n: int) -> Tensor:

@@ -26,7 +26,7 @@ def test_it_starts_as_the_identity_where_the_latent_has_the_room(channels: int, 
 def test_with_a_narrow_latent_it_starts_as_the_projection_on_the_lowest_frequencies() -> None:
     g = PatchGenerator((3, 8, 8), width=4)
     x = torch.rand(2, 3, 8, 8) - 0.5
-    basis = lowest_frequencies(3, 16).flatten(1)
+    basis = lowest_frequencies(3, 16)[0].flatten(1)
     patches = x.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3)
     kept = (patches @ basis.T @ basis).unflatten(3, (3, 4, 4)).permute(0, 3, 1, 4, 2, 5).reshape(2, 3, 8, 8)
     torch.testing.assert_close(g.decode(g.encode(x)), kept, atol=1e-5, rtol=0)
@@ -36,7 +36,10 @@ def test_with_a_narrow_latent_it_starts_as_the_projection_on_the_lowest_frequenc
 
 @pytest.mark.parametrize(("channels", "keep"), [(1, 16), (1, 40), (3, 20), (3, 48), (5, 64)])
 def test_the_basis_is_orthonormal_and_begins_with_the_level(channels: int, keep: int) -> None:
-    basis = lowest_frequencies(channels, keep).flatten(1)
+    basis, frequency = lowest_frequencies(channels, keep)
+    basis = basis.flatten(1)
+    assert frequency[0] == 0
+    assert (frequency.diff() >= 0).all()
     assert len(basis) == min(keep, 16 * channels)
     torch.testing.assert_close(basis @ basis.T, torch.eye(len(basis)), atol=1e-5, rtol=0)
     torch.testing.assert_close(basis[0], torch.full((16 * channels,), (16 * channels) ** -0.5))
