@@ -369,3 +369,20 @@ def test_sound_tables_pass(mode: str) -> None:
 
 def test_every_rule_of_time_has_rejected_a_part() -> None:
     assert {"files", *(rule for _, rule, _ in BROKEN)} >= READING
+
+
+def test_windows_of_whole_bins_are_on_time() -> None:
+    class Bins(Table):
+        """Means of the half seconds that are over: as late as they must be."""
+
+        def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+            return super().windows(stream, np.floor(times * 2 + 1e-6) / 2 - 1e-3)
+
+    class LateBins(Bins):
+        """Half a second later."""
+
+        def windows(self, stream: Stream, times: np.ndarray) -> np.ndarray:
+            return super().windows(stream, times - 0.5)
+
+    assert findings("reader", Bins, "on-time", file=file, altered=altered) == []
+    assert len(findings("reader", LateBins, "on-time", file=file, altered=altered)) == 1
