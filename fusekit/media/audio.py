@@ -36,6 +36,8 @@ HOLES = 20
 """All such stretches together last no longer than that and so many times the sound."""
 RATES_HZ = (1000, 768_000)
 """Rates beyond these are damage: nobody records sound so."""
+MOST_CHANNELS = 64
+"""More are damage, too."""
 
 
 def read_audio(path: Path | str, rate_hz: int = 22050, start_s: float = 0.0) -> np.ndarray:
@@ -139,6 +141,11 @@ def _track(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                     )
                 done += length / rate if rate else 0.0
                 rate, length = frame.sample_rate, 0
+            if frame.layout.nb_channels > MOST_CHANNELS:
+                raise DataError(
+                    f"{path}: its sound has {frame.layout.nb_channels} channels by its header, which is "
+                    "damaged. Replace the file or remove its row."
+                )
             block = mono(frame)
             due = length
             if frame.pts is not None and frame.time_base is not None:
@@ -188,12 +195,14 @@ class _Mono:
     way."""
 
     def __init__(self) -> None:
-        self._kind: tuple[str, str, int] | None = None
-        self._planar = av.AudioResampler(format="fltp")  # sample format only; rate and channels stay
+        self._kind: tuple[str, int, int] | None = None
+        self._packed = av.AudioResampler(format="flt")  # sample format only; rate and channels stay
 
     def __call__(self, frame: AudioFrame) -> np.ndarray:
-        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        channels = frame.layout.nb_channels
+        kind = (frame.format.name, channels, frame.sample_rate)
         if kind != self._kind:
-            self._kind, self._planar = kind, av.AudioResampler(format="fltp")
-        parts = [part.to_ndarray().mean(axis=0) for part in self._planar.resample(frame)]
+            self._kind, self._packed = kind, av.AudioResampler(format="flt")
+        # Interleaved: planes of more than eight channels lie where PyAV does not look.
+        parts = [p.to_ndarray().reshape(-1, channels).mean(axis=1) for p in self._packed.resample(frame)]
         return np.concatenate(parts).astype(np.float32) if parts else np.zeros(0, np.float32)

@@ -358,6 +358,22 @@ def test_rates_that_nobody_records_are_damage(tmp_path: Path, rate: int) -> None
         read_audio(path)
 
 
+@pytest.mark.parametrize("channels", [3, 8, 9, 34])
+def test_any_number_of_channels_is_averaged(tmp_path: Path, channels: int) -> None:
+    """Channel k holds k times the same noise."""
+    noise = np.random.default_rng(0).integers(-500, 500, 5000)
+    samples = (noise[:, None] * np.arange(channels)).clip(-32768, 32767).astype(np.int16)
+    soundfile.write(tmp_path / "many.wav", samples, 22050)
+    want = samples.astype(np.float64).mean(axis=1) / 32768
+    np.testing.assert_allclose(read_audio(tmp_path / "many.wav"), want, atol=1e-6)
+
+
+def test_more_channels_than_anybody_records_are_damage(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "many.wav", np.zeros((1000, 200)), 22050)
+    with pytest.raises(DataError, match=r"many\.wav: its sound has 200 channels"):
+        read_audio(tmp_path / "many.wav")
+
+
 def test_files_that_name_other_files_are_refused(tmp_path: Path) -> None:
     other = write(tmp_path / "other.ts", [picture(90)] * 25, [steps(1)])
     lists = {
