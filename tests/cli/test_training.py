@@ -106,6 +106,7 @@ def test_ctrl_c_says_how_to_go_on(calls: list[SimpleNamespace], monkeypatch: pyt
     assert result.stderr == "\nGo on with: fusekit train --resume out\nInterrupted.\n"
 
 
+@pytest.mark.usefixtures("in_foreground")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_scheduler_and_a_closed_terminal_are_as_ctrl_c(
     calls: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int

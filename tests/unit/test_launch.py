@@ -115,6 +115,7 @@ def test_ctrl_c_is_passed_on_once_and_waited_for(processes: list[subprocess.Pope
     assert [p.returncode for p in processes] == [130, 130]
 
 
+@pytest.mark.usefixtures("in_foreground")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_terminated_parent_lets_its_processes_save(
     processes: list[subprocess.Popen[bytes]], number: signal.Signals

@@ -178,6 +178,7 @@ def test_ctrl_c_while_validating_stops_before_anything_else(
     assert journal(tmp_path) == uninterrupted.journal
 
 
+@pytest.mark.usefixtures("in_foreground")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_scheduler_and_a_closed_terminal_are_as_ctrl_c(
     tmp_path: Path, tiny: SimpleNamespace, uninterrupted: SimpleNamespace, number: signal.Signals
