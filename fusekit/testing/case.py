@@ -33,7 +33,7 @@ class Case:
         latent_shape: of one latent, given to quadrant heads and projectors.
         conditioning: how Q is used, given to projectors: "channel", "vector" or "none".
         in_dims: width of each modality, given to fusions.
-        in_dim, out_dim: widths given to temporal heads and heads.
+        in_dim, out_dim: widths given to temporal heads and heads; losses take `out_dim` target dimensions.
         windows: `(generator, n)` -> `(n, *raw_shape)` windows as the reader cuts them, for encoders, quadrant
             heads and degradations that cannot do with uniform noise in -1..1 (numbers of words, say).
         constants: values of constant windows that must give finite answers, e.g. silence, black, white.
@@ -41,11 +41,12 @@ class Case:
         file: writes a small valid recording into a folder; readers need it.
         blank: the same with nothing in it: silence, black frames, a flat line.
         altered: `(folder, second)` -> the recording of `file` with other content from `second` on (what is
-            before must be the same to the bit, so no lossy codec): shows that `lookahead_s` is honest.
+            before must be the same to the bit, so no lossy codec): shows that `lookahead_s` is honest. Several
+            seconds are asked for.
         layout: writes a tiny corpus in its published layout into a folder and returns the arguments that a
             recipe needs to read it (`{"root": folder}`); corpora need it.
         broken: the same with at least one clip that can be used and one that cannot, so is `Rejected`.
-        modalities, dims: what a corpus is asked for.
+        modalities, dims: what a corpus is asked for; `dims`, if given, counts for losses too.
         picture: `(H, W, 3)` uint8 RGB in which a detector finds a face.
         unused: names of parameters (`fnmatch` patterns) that may stay without a gradient.
         bf16: it runs under bf16 autocast, which recipes may ask for.
