@@ -41,8 +41,8 @@ class Case:
         file: writes a small valid recording into a folder; readers need it.
         blank: the same with nothing in it: silence, black frames, a flat line.
         altered: `(folder, second)` -> the recording of `file` with other content from `second` on (what is
-            before must be the same to the bit, so no lossy codec): shows that `lookahead_s` is honest. Several
-            seconds are asked for.
+            before must be the same to the bit, so no lossy codec): shows that `lookahead_s` is honest.
+            Several seconds are asked for.
         layout: writes a tiny corpus in its published layout into a folder and returns the arguments that a
             recipe needs to read it (`{"root": folder}`); corpora need it.
         broken: the same with at least one clip that can be used and one that cannot, so is `Rejected`.
