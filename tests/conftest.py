@@ -36,6 +36,7 @@ TEMPORALS: dict[str, Callable[..., Any]] = {"none": NoTemporal, "lstm": LSTM, "l
 
 
 def pytest_configure() -> None:
+    os.environ.pop("COLUMNS", None)  # how wide the terminal of whoever started the tests is
     torch.set_num_threads(1)  # several suites may share the machine; tiny nets gain nothing from more
     # Shells let what they start in the background ignore Ctrl-C, and each process here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -34,8 +34,10 @@ def test_a_trained_run_is_complete(trained: SimpleNamespace) -> None:
     assert names == {
         "recipe.yaml",
         "splits.json",
+        "clips.json",
         "data.json",
         "provenance.json",
+        ".lock",
         "metrics.jsonl",
         "metrics.json",
         "predictions.csv",
