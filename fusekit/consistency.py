@@ -193,6 +193,8 @@ def unused(recipe: Recipe, model: Model, media: Mapping[str, str]) -> list[str]:
     for stage in recipe.stages:
         if stage.epochs == 0:
             notes.append(f"stage '{stage.name}' has 0 epochs: it trains nothing")
-    if len(recipe.modalities) == 1 and "train.presence_dropout" in recipe.places:
+    # The recipe that a run keeps writes every default out.
+    usual = next(f.default for f in fields(recipe.train) if f.name == "presence_dropout")
+    if len(recipe.modalities) == 1 and recipe.train.presence_dropout not in (0, usual):
         notes.append("train.presence_dropout is not used: a recipe of one modality has none to hide")
     return notes

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fusekit.contracts import Clip, Reader, Rejected, Stream
 from fusekit.data.columns import Names, agree, doubts
 from fusekit.data.content import Contents
+from fusekit.data.feature_findings import Sizes, table_notes
 from fusekit.data.folds import Split
 from fusekit.data.label_findings import Note
 from fusekit.data.names import alike
@@ -53,7 +54,7 @@ def read_by_use(
     """
     found = Read()
     total, before = sum(map(len, groups.values())), 0
-    names = columns
+    names, usual = columns, dict[str, dict[str, list[Sizes]]]()
     for use, clips in groups.items():
         odd: list[Rejected] = []
         streams, bad = prepare_clips(clips, readers, store, _further(count, before, total), odd)
@@ -64,7 +65,8 @@ def read_by_use(
         found.names = {**agreed.names, **found.names}
         bad += agreed.rejected
         gone = {r.where for r in bad}
-        odd += agreed.notes + doubts([c for c in read if c.id not in gone], streams, readers)
+        used = [c for c in read if c.id not in gone]
+        odd += agreed.notes + doubts(used, streams, readers) + table_notes(used, streams, readers, usual)
         found.notes[use] = [Note("files", n.where, n.reason) for n in odd]
         found.streams |= {name: own for name, own in streams.items() if name not in gone}
         found.rejected += bad

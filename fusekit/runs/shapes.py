@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +39,16 @@ SHAPES: dict[str, Any] = {
         "plugin_files": dict[str, str],
         "label_range": _RANGE,
         "left_out": list[dict],
+        "digests": dict[str, str],
+    },
+    "data.json": {
+        use: {
+            "labels": dict[str, dict[str, Number]],
+            "presence": dict[str, dict],
+            "notes": list[dict],
+            "left_out": list[dict],
+        }
+        for use in ("training", "test")
     },
     "clips.json": {"version": int, "clips": dict[str, dict[str, str]]},
     "splits.json": {**_SPLIT, "subjects": _SPLIT, "how": str, "subject_dependent": bool},
@@ -69,11 +81,26 @@ SHAPES: dict[str, Any] = {
 }
 """By the file's name; a mapping names keys that, where they are there, hold what stands behind them."""
 
+SEALED = ("columns", "label_range", "spacings_s", "boxes")
+"""Keys of provenance.json by which predictions are made: each has a digest beside it."""
+
+_FOUND = {
+    "labels": ("rows", "min", "mean", "sd", "max", "repeated"),
+    "presence": ("clips", "mean", "worst"),
+    "notes": ("where", "reason"),
+    "left_out": ("where", "reason"),
+}
+
 NEEDED: dict[str, tuple[str, ...]] = {
     "clips.json": ("version", "clips"),
     "study.json": ("name", "corpus", "models", "folds", "seeds", "dims"),
     "metrics.jsonl": ("stage", "window", "epoch", "train", "validation"),
 }
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever its layout in a file."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def misshapen(name: str, value: Any) -> str:
@@ -86,10 +113,28 @@ def misshapen(name: str, value: Any) -> str:
     gone = [key for key in NEEDED.get(name, ()) if key not in value]
     if gone:
         return f"has no {', '.join(gone)}"
+    if name == "data.json":
+        return next((fault for use in value.values() if (fault := _found_fault(use))), "")
+    if name == "provenance.json":
+        kept = value.get("digests") or {}
+        odd = [key for key in SEALED if key in value and key in kept and digest_of(value[key]) != kept[key]]
+        if odd:
+            return f"{', '.join(odd)} had other values when the run began"
     if name == "splits.json":
         return _fault(value.get("subjects", {}), _SPLIT, ("subjects",))
     low_high = value.get("label_range") if isinstance(value, dict) else None
     return "" if low_high is None or len(low_high) == 2 else "label_range: expected two numbers"
+
+
+def _found_fault(found: Mapping[str, Any] | None) -> str:
+    for key, wanted in _FOUND.items():
+        if found is None or key not in found:
+            return f"has no {key}"
+        entries = found[key].values() if isinstance(found[key], Mapping) else found[key]
+        for entry in entries:
+            if gone := [name for name in wanted if name not in entry]:
+                return f"{key}: an entry has no {', '.join(gone)}"
+    return ""
 
 
 def _fault(value: Any, shape: Any, path: tuple[str, ...]) -> str:

@@ -39,6 +39,7 @@ from fusekit.runs.identity import (
 )
 from fusekit.runs.plan import plan
 from fusekit.runs.run import changed_readers, check_known, kept_columns
+from fusekit.runs.shapes import SEALED, digest_of
 
 LOCK = ".lock"
 
@@ -212,6 +213,7 @@ def _begin(
     facts["spacings_s"] = data.spacings_s
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
+    facts["digests"] = {key: digest_of(facts[key]) for key in SEALED}
     write_json(run_dir / "provenance.json", facts)
     # Last: a directory with a recipe is a run.
     write_text(run_dir / "recipe.yaml", recipe.to_yaml())

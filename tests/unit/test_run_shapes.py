@@ -13,6 +13,7 @@ from fusekit.engine.checkpoint import load_checkpoint
 from fusekit.engine.keeper import Position
 from fusekit.errors import RunError
 from fusekit.runs.files import read_json
+from fusekit.runs.shapes import digest_of
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,21 @@ from fusekit.runs.files import read_json
         ("provenance.json", {"columns": 3}, "columns: expected mapping, found 3"),
         ("metrics.jsonl", {"stage": "s", "epoch": 1}, "has no window, train, validation"),
         ("metrics.jsonl", {"validation": {"ccc": [1]}}, "validation.ccc: expected mapping"),
+        ("data.json", [], "expected a mapping"),
+        ("data.json", {"training": {}}, "has no labels"),
+        (
+            "data.json",
+            {"test": {"labels": {}, "presence": {}, "notes": [{"where": "s1"}], "left_out": []}},
+            "notes: an entry has no reason",
+        ),
+        (
+            "provenance.json",
+            {
+                "columns": {"au": ["brow", "smile"]},
+                "digests": {"columns": digest_of({"au": ["smile", "brow"]})},
+            },
+            "columns had other values when the run began",
+        ),
         ("study.json", {"name": "s"}, "has no corpus, models, folds, seeds, dims"),
     ],
 )
