@@ -16,10 +16,14 @@ from fusekit_ecg.recording import LONGEST_START_S, TIME, Recording, check_rate, 
 GAP = 2.5
 """Mean spacings between two samples from which on the time between them counts as not recorded."""
 LONGEST_BREAK_S = 86400.0
+STAMP = 1e8
+"""Seconds since 1970, from 1973 on."""
 SPARSE, SPAN = 1e7, 20.0
 """Of more samples than the first no more than so many times those in the file are filled in for gaps."""
 CLOCK = re.compile(r"(?i)(?:time|timestamp|t|seconds?|secs?|ms|msecs?)(?:[ _]*[\[(]?\w+[\])]?)?")
 """Names of columns of times that are not `time_s`."""
+COUNT = re.compile(r"(?i)n|nr|no|index|(?:samples?|frames?)(?:[ _]*(?:n|nr|no|num|number|index|count)\.?)?")
+"""Names of columns that count the samples."""
 
 
 def read_csv(
@@ -63,31 +67,48 @@ def read_csv(
 
 
 def _check_clock(path: Path, header: Sequence[str], table: np.ndarray, rate_hz: float) -> None:
-    """Refuse a `rate_hz` that a column of times under another name contradicts in any unit."""
+    """Refuse a `rate_hz` that a column of times under another name contradicts in any unit, and gaps that such a
+    column, or one that counts the samples, shows: without them all later samples would come too early."""
     for i, name in enumerate(header):
-        if CLOCK.fullmatch(name) is None or len(table) < 2:
+        counts = len(header) > 1 and COUNT.fullmatch(name) is not None
+        if (not counts and CLOCK.fullmatch(name) is None) or len(table) < 2:
             continue
         steps = np.diff(table[:, i])
         step = float(np.median(steps)) if np.isfinite(steps).all() else 0.0
-        count = step == 1 and (steps == 1).all()  # of the samples: it tells no rate
-        if not step > 0 or count or any(abs(step * u * rate_hz - 1) < 0.1 for u in (1, 1e-3, 1e-6, 1e-9)):
+        if not step > 0 or (counts and step != 1):
             continue
-        raise DataError(
-            f"{path}: column {name} moves on by {step:g} from sample to sample, which fits {rate_hz:g} "
-            f"samples per second in no unit. Correct `rate_hz`, or write seconds in a column {TIME}."
-        )
+        spacings = [1 / (unit * rate_hz) for unit in (1, 1e-3, 1e-6, 1e-9)]
+        spacing = next((d for d in spacings if abs(step / d - 1) < 0.1), None)
+        if step == 1 and (counts or (steps == 1).all()):
+            spacing = 1.0  # it counts the samples, and tells no rate
+        if spacing is None:
+            raise DataError(
+                f"{path}: column {name} moves on by {step:g} from sample to sample, which fits {rate_hz:g} "
+                f"samples per second in no unit. Correct `rate_hz`, or write seconds in a column {TIME}."
+            )
+        leap = int(steps.argmax())
+        missing = (table[-1, i] - table[0, i]) / spacing - len(steps)
+        if steps[leap] > GAP * spacing and missing > GAP - 1:  # else it only jitters
+            raise DataError(
+                f"{path}: column {name} leaps from {table[leap, i]:.10g} to {table[leap + 1, i]:.10g}: "
+                f"samples are missing there. Write seconds in a column {TIME}, whose gaps are read as such, "
+                "and leave `rate_hz` out."
+            )
 
 
 def _table(path: Path) -> tuple[list[str], np.ndarray]:
     """Header (empty if there is none) and `(n, columns)` float64."""
     header: list[str] = []
     width = 0
+    blank: list[int] = []  # rows before each empty one
     found = array("d")  # 8 bytes a number: a day of lists of floats would not fit into memory
     try:
         with path.open(encoding="utf-8-sig") as file:
             for n, row in enumerate(csv.reader(file), 1):
                 cells = [cell.strip() for cell in row]
                 if not any(cells):
+                    if found and len(cells) in ((0, 1) if width == 1 else (width,)):
+                        blank.append(len(found) // width)
                     continue
                 if not width and not all(map(_is_number, cells)):
                     header, width = cells, len(cells)
@@ -104,7 +125,17 @@ def _table(path: Path) -> tuple[list[str], np.ndarray]:
         raise DataError(f"{path}: there are no samples in it. Copy or export it again.")
     if len(set(header)) < len(header):
         raise DataError(f"{path}: two columns have the same name in its header: {', '.join(header)}.")
-    return header, np.array(found).reshape(-1, width)
+    table = np.array(found).reshape(-1, width)
+    if not header and width == 1 and table[0, 0] >= STAMP:
+        raise DataError(
+            f"{path}: it begins with {table[0, 0]:.10g}, which is no sample but the time of the first one "
+            "(behind it comes the rate, as Empatica writes it). Take these lines out, and say `rate_hz` in the "
+            "reader."
+        )
+    blank = [] if TIME in header else [row for row in blank if row < len(table)]
+    if blank != list(range(1, len(table))):  # line ends that were doubled
+        table = np.insert(table, blank, np.nan, axis=0)
+    return header, table
 
 
 def header_of(path: Path) -> list[str]:
@@ -163,6 +194,13 @@ def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray
         raise DataError(
             f"{path}: its {len(times)} samples lie over {times[-1] - start:g} s, so nearly all are gaps. "
             "Correct the times, or cut the file there."
+        )
+    silent_s = float((steps[gaps] - mean).sum())
+    if len(gaps) > len(steps) / 200 and silent_s > 0.8 * (times[-1] - start):
+        raise DataError(
+            f"{path}: its samples come in {len(gaps) + 1} bursts of {1 / mean:.6g} a second, with nothing "
+            f"between them: {TIME} is when packets came, not when samples were taken. Spread each packet's "
+            "samples up to the next one, or leave the column out and say `rate_hz` in the reader."
         )
     grid = start + np.arange(round(float(times[-1] - start) / mean) + 1) * mean
     if not len(gaps) and len(grid) == len(times) and np.abs(times - grid).max() < 0.75 * mean:

@@ -113,6 +113,49 @@ def test_gaps_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
         read_recording(path)
 
 
+def test_gaps_that_other_columns_tell_are_refused(tmp_path: Path) -> None:
+    for name, step in (("time", 0.01), ("t_ms", 10.0), ("sample", 1.0), ("Sample No.", 1.0)):
+        at = np.delete(np.arange(500), np.s_[100:150]) * step
+        rows = "\n".join(f"{t:g},{i}" for i, t in enumerate(at))
+        path = _text(tmp_path, f"{name},ecg\n" + rows)
+        with pytest.raises(
+            DataError, match=rf"leaps from {99 * step:g} to {150 * step:g}: samples are missing"
+        ):
+            read_recording(path, rate_hz=100)
+    # Stamps of arrival jitter, and a device's count begins anew: nothing is missing.
+    late = np.arange(500) * 0.01 + np.where(np.arange(500) % 100 == 50, 0.02, 0)
+    for name, at in (("time", late), ("sample", np.arange(500) % 256)):
+        path = _text(tmp_path, f"{name},ecg\n" + "\n".join(f"{t:g},{i}" for i, t in enumerate(at)))
+        assert read_recording(path, rate_hz=100).duration_s == pytest.approx(5)
+
+
+def test_an_empty_line_is_a_sample_that_is_missing(tmp_path: Path) -> None:
+    lines = [str(i) for i in range(400)]
+    gap = [*lines[:100], *[""] * 50, *lines[150:]]
+    for head, empty in (("ecg", ""), ("ecg,breath", ",")):
+        text = "\n".join([head, *(f"{v},1" if v and empty else v or empty for v in gap)])
+        found = read_recording(_text(tmp_path, text + "\n\n"), rate_hz=100).signal[:, 0]
+        assert np.isnan(found[100:150]).all()
+        np.testing.assert_array_equal(
+            np.delete(found, np.s_[100:150]), np.delete(np.arange(400), np.s_[100:150])
+        )
+    doubled = _text(tmp_path, "ecg\n\n" + "\n\n".join(lines))  # as csv.writer on a text file of Windows
+    np.testing.assert_array_equal(read_recording(doubled, rate_hz=100).signal[:, 0], np.arange(400))
+
+
+def test_a_start_time_above_the_samples_is_none_of_them(tmp_path: Path) -> None:
+    path = _text(tmp_path, "1544027337.0\n250.0\n" + _column(np.arange(300.0)))
+    with pytest.raises(DataError, match=r"begins with 1544027337, which is no sample.*Take these lines out"):
+        read_recording(path, rate_hz=250)
+
+
+def test_times_of_packets_are_no_times_of_samples(tmp_path: Path) -> None:
+    at = [packet * 0.5 + k * 1e-5 for packet in range(40) for k in range(64)]
+    path = _text(tmp_path, "time_s,ecg\n" + "\n".join(f"{t:.5f},{i}" for i, t in enumerate(at)))
+    with pytest.raises(DataError, match="40 bursts of 100000 a second.*when packets came"):
+        read_recording(path)
+
+
 def test_more_samples_than_a_header_says_are_refused(tmp_path: Path) -> None:
     import edfio
     import wfdb
