@@ -11,6 +11,21 @@ HEAD_BYTES = 4096
 
 def header_s(path: Path) -> float | None:
     """Seconds by the header of an MP3 (Xing, Info, VBRI) or FLAC (STREAMINFO); None: it does not say."""
+    head = _head(path)
+    if head[:4] == b"fLaC" and len(head) >= 26:
+        packed = int.from_bytes(head[18:26], "big")
+        rate, samples = packed >> 44, packed & ((1 << 36) - 1)
+        return samples / rate if rate and samples else None
+    return _mp3(head)
+
+
+def lacks_flac_header(path: Path) -> bool:
+    """Frames of FLAC alone, without the header that tells their rate: the beginning is lost."""
+    return _head(path)[:4] != b"fLaC"
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file behind its ID3 tag."""
     with path.open("rb") as file:
         head = file.read(10)
         skip = 0
@@ -19,12 +34,7 @@ def header_s(path: Path) -> float | None:
                 skip = skip << 7 | byte & 127
             skip += 10
         file.seek(skip)
-        head = file.read(HEAD_BYTES)
-    if head[:4] == b"fLaC" and len(head) >= 26:
-        packed = int.from_bytes(head[18:26], "big")
-        rate, samples = packed >> 44, packed & ((1 << 36) - 1)
-        return samples / rate if rate and samples else None
-    return _mp3(head)
+        return file.read(HEAD_BYTES)
 
 
 def _mp3(head: bytes) -> float | None:

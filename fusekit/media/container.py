@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from fusekit.errors import DataError, FusekitError
+from fusekit.media.claims import lacks_flac_header
 from fusekit.media.ebml import JOINED
 from fusekit.media.wholeness import has_stale_length, is_unfinished, unsound
 
@@ -68,6 +69,11 @@ def opened(path: Path) -> Iterator[InputContainer]:
             advice = "" if fault == JOINED else " Copy or download it again, or remove its row."
             raise DataError(f"{path}: {fault}.{advice}")
         with open_file(path) as container:
+            if container.format.name == "flac" and lacks_flac_header(path):
+                raise DataError(
+                    f"{path}: its beginning is lost, and with it the header that tells the rate of its "
+                    "sound. Copy or download it again, or remove its row."
+                )
             yield container
     except FusekitError:
         raise
@@ -127,7 +133,11 @@ def origin(container: InputContainer) -> float:
         for s in chosen(container)
         if s.start_time is not None and s.time_base
     ]
-    return max(0.0, min(starts)) if starts else 0.0
+    if not starts:
+        return 0.0
+    # Broadcast's clock begins again after 26.5 h, and FFmpeg counts down to that moment from below 0.
+    wraps = bool(set(container.format.name.split(",")) & {"mpegts", "mpeg"})
+    return min(starts) if wraps else max(0.0, min(starts))
 
 
 def frame_s(track: VideoStream) -> float:

@@ -69,15 +69,19 @@ def probe(path: Path | str) -> MediaInfo:
         ends = {s.index: 0.0 for s in wanted}
         firsts = {s.index: float("inf") for s in wanted}
         counts = {s.index: 0 for s in wanted}
+        stamped: set[int] = set()
         for packet, _ in packets(container):
             if packet.size == 0:  # the flush at the end
                 continue
             index = packet.stream.index
             counts[index] += 1
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.time_base is None:
+            if packet.time_base is None or (stamp is None and index in stamped):
                 continue
-            start = float(stamp * packet.time_base)
+            if stamp is not None:
+                stamped.add(index)
+            # A raw stream has no stamps: each of its pictures tells its length alone.
+            start = ends[index] if stamp is None else float(stamp * packet.time_base)
             firsts[index] = min(firsts[index], start)
             span = float(packet.duration * packet.time_base) if packet.duration else 0.0
             if span == 0.0 and isinstance(packet.stream, VideoStream):

@@ -115,22 +115,19 @@ def _timed(
     zero, spacing = origin(container), frame_s(track)
     # AVI stores no display times: with B-frames its stamps are in coding order, but frames are evenly spaced.
     even = "avi" in container.format.name.split(",") and track.codec_context.has_b_frames > 0
-    last: float | None = None
+    last, span = None, spacing
     for count, frame in enumerate(frames(path, container, track)):
         assert isinstance(frame, VideoFrame)
         if even:
             time = count * spacing
         elif frame.pts is None or frame.time_base is None:
-            time = 0.0 if last is None else last + spacing
+            time = 0.0 if last is None else last + span  # a raw stream: each picture tells its length alone
         else:
             time = float(frame.pts * frame.time_base) - zero
             time = time if last is None else max(time, last)
         last = time
-        yield (
-            time,
-            float(frame.duration * frame.time_base) if frame.duration and frame.time_base else spacing,
-            frame,
-        )
+        span = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else spacing
+        yield time, span, frame
 
 
 def _held_until(container: InputContainer, track: VideoStream) -> float:

@@ -5,7 +5,7 @@ like a shorter recording, so it is asked here, before anything is decoded. A len
 (a recorder that crashed, a stream that was written into a pipe) is no length.
 
 Sources: the layouts of RIFF, RF64 (EBU Tech 3306), W64, AIFF, AU, CAF, ISO base media (ISO/IEC 14496-12),
-FLV, ASF, Ogg (RFC 3533), MPEG-1 and -2 systems (ISO/IEC 13818-1).
+FLV, ASF, Ogg (RFC 3533), MXF (SMPTE ST 377-1), GIF89a, MPEG-1 and -2 systems (ISO/IEC 13818-1).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,7 +160,10 @@ def _flv(data: Data) -> str | None:
     while at + 11 <= len(data) and data[at] & 0x1F in (8, 9, 18):
         at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
     # Some writers leave the last back pointer out.
-    return cut(at - 4, data) or _joined_by(b"FLV", at, data)
+    fault = cut(at - 4, data) or _joined_by(b"FLV", at, data)
+    if fault is None and at + 11 <= len(data):
+        return f"it is damaged at byte {at}, where no tag of its format stands"
+    return fault
 
 
 def _asf(data: Data) -> str | None:
@@ -174,10 +178,69 @@ def _asf(data: Data) -> str | None:
 
 
 def _ogg(data: Data) -> str | None:
-    at = data.rfind(b"OggS")
-    if at + 27 > len(data) or at + 27 + data[at + 26] > len(data):
-        return cut(at + 28, data) or cut(len(data) + 1, data)
-    return cut(at + 27 + data[at + 26] + sum(data[at + 27 : at + 27 + data[at + 26]]), data)
+    """Pages from the first to the last; what comes behind the last page of a stream is no part of it."""
+    at, ended = 0, False
+    while data[at : at + 4] == b"OggS":
+        if at + 27 > len(data) or at + 27 + data[at + 26] > len(data):
+            return cut(at + 28, data) or cut(len(data) + 1, data)
+        end = at + 27 + data[at + 26] + sum(data[at + 27 : at + 27 + data[at + 26]])
+        if end <= len(data) and _page_sum(data[at:end]) != data[at + 22 : at + 26]:
+            # Decoders leave such a page out, and not all of them leave a hole in its place.
+            return f"it is damaged between bytes {at} and {end}, where the sum does not fit"
+        at, ended = end, bool(data[at + 5] & 4)
+    rest = len(data) - at
+    if rest > 0 and (not ended or data.find(b"OggS", at) >= 0):
+        return (
+            f"it is damaged at byte {at}, where no page of its format stands"
+            if rest >= 4
+            else cut(at + 28, data)
+        )
+    return cut(at, data)
+
+
+def _page_sum(page: bytes) -> bytes:
+    """CRC-32 of an Ogg page as RFC 3533 has it: bits from the top, begun at 0; zlib's is the mirror image."""
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(_MIRROR)
+    return (zlib.crc32(mirrored, 0xFFFF_FFFF) ^ 0xFFFF_FFFF).to_bytes(4, "big").translate(_MIRROR)
+
+
+def _mxf(data: Data) -> str | None:
+    """Keys, lengths and values, one after the other, with one header (SMPTE ST 377-1)."""
+    at, footed = 0, False
+    while at + 17 <= len(data):
+        if data[at : at + 4] != _MXF[:4]:
+            return None if footed else f"it is damaged at byte {at}, where no key of its format stands"
+        footed = footed or (data[at : at + 13] == _MXF[:13] and data[at + 13] == 4)
+        if at and data[at : at + 14] == _MXF:
+            return JOINED
+        length, size = data[at + 16], 0
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(data[at + 17 : at + 17 + size], "big")
+        at += 17 + size + length
+    return cut(at, data)
+
+
+def _gif(data: Data) -> str | None:
+    ended = data[-TAIL_BYTES:].rstrip(b"\0").endswith(b";")  # its trailer
+    return None if ended else "it is cut short: the mark that ends it is not there"
+
+
+def _tta(data: Data) -> str | None:
+    """True Audio: a table of the sizes of all frames."""
+    rate, samples = struct.unpack_from("<II", data, 10)
+    count = -(-samples // max(1, 256 * rate // 245))
+    if 26 + 4 * count > len(data):
+        return cut(26 + 4 * count, data)
+    end = 26 + 4 * count + sum(struct.unpack_from(f"<{count}I", data, 22))
+    return cut(end, data) or (JOINED if data.find(b"TTA1", end) >= 0 else None)  # a tag may be between
+
+
+def _voc(data: Data) -> str | None:
+    at = int(struct.unpack_from("<H", data, 20)[0])
+    while at + 4 <= len(data) and data[at]:
+        at += 4 + int.from_bytes(data[at + 1 : at + 4], "little")
+    return cut(at, data) or _joined_by(b"Creative Voice File", at + 1, data)
 
 
 def _program(data: Data) -> str | None:
@@ -207,10 +270,15 @@ def _transport(data: Data) -> str | None:
         if len(marks) >= 3 and set(marks) == {0x47}:
             whole = len(data) - len(data) % size
             more = data[whole + offset : whole + offset + 1] == b"G"
+            tail = data[-8 * size :]
+            if not more and not any(set(tail[at::size]) == {0x47} for at in range(size)):
+                return "it ends in bytes that are no packets of its format"
             return cut(whole + size, data) if more else None
     return None
 
 
+_MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_MXF = bytes.fromhex("060e2b34020501010d0102010102")
 _KINDS: tuple[tuple[bytes, int, Callable[[Data], str | None]], ...] = (
     *((magic, 0, _riff) for magic in (b"RIFF", b"RIFX", b"RF64", b"BW64")),
     (b"FORM", 0, _aiff),
@@ -221,6 +289,10 @@ _KINDS: tuple[tuple[bytes, int, Callable[[Data], str | None]], ...] = (
     (b"\x1a\x45\xdf\xa3", 0, matroska),
     (b"OggS", 0, _ogg),
     (b"FLV", 0, _flv),
+    (_MXF, 0, _mxf),
+    (b"GIF8", 0, _gif),
+    (b"TTA1", 0, _tta),
+    (b"Creative Voice File", 0, _voc),
     (bytes.fromhex("3026b2758e66cf11"), 0, _asf),
     (b"\0\0\1\xba", 0, _program),
 )

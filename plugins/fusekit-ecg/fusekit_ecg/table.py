@@ -67,8 +67,8 @@ def read_csv(
 
 
 def _check_clock(path: Path, header: Sequence[str], table: np.ndarray, rate_hz: float) -> None:
-    """Refuse a `rate_hz` that a column of times under another name contradicts in any unit, and gaps that such a
-    column, or one that counts the samples, shows: without them all later samples would come too early."""
+    """Refuse a `rate_hz` that a column of times under another name contradicts in any unit; and gaps that it,
+    or a count of samples, shows: without them all later samples would come too early."""
     for i, name in enumerate(header):
         counts = len(header) > 1 and COUNT.fullmatch(name) is not None
         if (not counts and CLOCK.fullmatch(name) is None) or len(table) < 2:
@@ -129,8 +129,8 @@ def _table(path: Path) -> tuple[list[str], np.ndarray]:
     if not header and width == 1 and table[0, 0] >= STAMP:
         raise DataError(
             f"{path}: it begins with {table[0, 0]:.10g}, which is no sample but the time of the first one "
-            "(behind it comes the rate, as Empatica writes it). Take these lines out, and say `rate_hz` in the "
-            "reader."
+            "(behind it comes the rate, as Empatica writes it). Take these lines out, and say `rate_hz` in "
+            "the reader."
         )
     blank = [] if TIME in header else [row for row in blank if row < len(table)]
     if blank != list(range(1, len(table))):  # line ends that were doubled

@@ -118,9 +118,8 @@ def test_gaps_that_other_columns_tell_are_refused(tmp_path: Path) -> None:
         at = np.delete(np.arange(500), np.s_[100:150]) * step
         rows = "\n".join(f"{t:g},{i}" for i, t in enumerate(at))
         path = _text(tmp_path, f"{name},ecg\n" + rows)
-        with pytest.raises(
-            DataError, match=rf"leaps from {99 * step:g} to {150 * step:g}: samples are missing"
-        ):
+        said = f"leaps from {99 * step:g} to {150 * step:g}: samples are missing"
+        with pytest.raises(DataError, match=said):
             read_recording(path, rate_hz=100)
     # Stamps of arrival jitter, and a device's count begins anew: nothing is missing.
     late = np.arange(500) * 0.01 + np.where(np.arange(500) % 100 == 50, 0.02, 0)
@@ -136,9 +135,7 @@ def test_an_empty_line_is_a_sample_that_is_missing(tmp_path: Path) -> None:
         text = "\n".join([head, *(f"{v},1" if v and empty else v or empty for v in gap)])
         found = read_recording(_text(tmp_path, text + "\n\n"), rate_hz=100).signal[:, 0]
         assert np.isnan(found[100:150]).all()
-        np.testing.assert_array_equal(
-            np.delete(found, np.s_[100:150]), np.delete(np.arange(400), np.s_[100:150])
-        )
+        np.testing.assert_array_equal(found[~np.isnan(found)], [*range(100), *range(150, 400)])
     doubled = _text(tmp_path, "ecg\n\n" + "\n\n".join(lines))  # as csv.writer on a text file of Windows
     np.testing.assert_array_equal(read_recording(doubled, rate_hz=100).signal[:, 0], np.arange(400))
 
@@ -150,9 +147,9 @@ def test_a_start_time_above_the_samples_is_none_of_them(tmp_path: Path) -> None:
 
 
 def test_times_of_packets_are_no_times_of_samples(tmp_path: Path) -> None:
-    at = [packet * 0.5 + k * 1e-5 for packet in range(40) for k in range(64)]
+    at = [packet * 0.5 + k * 2e-4 for packet in range(40) for k in range(64)]
     path = _text(tmp_path, "time_s,ecg\n" + "\n".join(f"{t:.5f},{i}" for i, t in enumerate(at)))
-    with pytest.raises(DataError, match="40 bursts of 100000 a second.*when packets came"):
+    with pytest.raises(DataError, match="40 bursts of 5000 a second.*when packets came"):
         read_recording(path)
 
 
