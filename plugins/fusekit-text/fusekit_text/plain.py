@@ -11,8 +11,12 @@ from fusekit_text.clock import ASK, CLOCK, clock_s, number
 from fusekit_text.cues import Cue, Transcript
 
 _OPEN, _CLOSE = r"^[\s>*#-]*[\[(<{]?\s*", r"\s*[\])>}]?"
+_CODE = rf"(?:{CLOCK}(?:[:;]\d\d)?|\d\d?;\d\d;\d\d[;:.]\d\d)"  # or with a frame's number, as cutters write it
 _STAMP = re.compile(
-    rf"{_OPEN}({CLOCK}){_CLOSE}(?![\w:])|(?<![\w:.,])[\[(<{{]?({CLOCK}){_CLOSE}\s*$", re.ASCII
+    rf"{_OPEN}({_CODE}){_CLOSE}(?![\w:;])|(?<![\w:;.,])[\[(<{{]?({_CODE}){_CLOSE}:?\s*$", re.ASCII
+)
+_FROM_TO = re.compile(
+    rf"{_OPEN}{_CODE}{_CLOSE}\s*(?:-->|[-–—,;|]|to|\s)\s*[\[(<{{]?{_CODE}{_CLOSE}", re.ASCII
 )
 _BRACKETED = re.compile(rf"[\[(<{{]\s*{CLOCK}(?:\s*(?:-->|-|–|to)\s*{CLOCK})?\s*[\])>}}]", re.ASCII)
 _NUMBER = r"(\d+(?:[.,]\d+)?)\s?(?:s|ms|sec)?"
@@ -70,7 +74,7 @@ def without_stamps(path: Path, sentences: list[str]) -> list[str]:
     """Sentences as they are, if they have no time stamps in them.
 
     Clocks at the beginning or end of a quarter of them, of two at least, or in brackets even of one, were
-    written by a program, not said.
+    written by a program, not said; so was a line of nothing but a pair of them.
 
     Raises:
         DataError: they have.
@@ -81,6 +85,7 @@ def without_stamps(path: Path, sentences: list[str]) -> list[str]:
     stamped = [text for text in full if _STAMP.search(text)]
     marked = [text for text in stamped if _BRACKETED.match(text) or _BRACKETED.search(text[-40:])]
     several = len(stamped) > 1 and 4 * len(stamped) >= len(full)
+    several = several or any(_FROM_TO.fullmatch(text) for text in stamped)
     if several or (marked and 4 * len(marked) >= len(full)):
         raise DataError(
             f"{path}: its sentences have time stamps, as in {stamped[0][:50]!r}, which nobody says. {ASK}, "
