@@ -163,7 +163,9 @@ def _gaps(found: Sequence[Track]) -> list[str]:
     """A value that a moving track keeps leaping to and from: a gap that was written as a number."""
     values = np.concatenate([t.values for t in found])
     levels, counts = np.unique(values, return_counts=True)
-    often = [k for k in np.argsort(-counts, kind="stable")[:5] if counts[k] >= max(3, 0.002 * len(values))]
+    # Both ends of the scale are asked first: of whole numbers, a code is hardly the most frequent.
+    asked = dict.fromkeys([0, len(levels) - 1, *np.argsort(-counts, kind="stable")[:5].tolist()])
+    often = [k for k in asked if counts[k] >= max(3, 0.002 * len(values))]
     told = []
     for level, count in ((float(levels[k]), int(counts[k])) for k in often):
         moves, leaps, runs, first = [], [], 0, ""
@@ -183,12 +185,20 @@ def _gaps(found: Sequence[Track]) -> list[str]:
         if not leaps or len(moving) < FEWEST:
             continue
         rest = values[values != level]
+        if not len(rest):
+            break
         if _stands_out(np.concatenate(leaps), moving, rest, count / runs):
             told.append(
                 f"exactly {level:g} stands in {count / len(values):.1%} of its labels, in {runs} "
                 f"{'stretch' if runs == 1 else 'stretches'}, {first}, a leap away from the labels around: "
                 "does it mark a gap? Leave such cells empty."
             )
+            # Leaps to and from it are no longer held against other numbers.
+            found = [
+                Track(t.clip, t.times[t.values != level], t.values[t.values != level])
+                for t in found
+                if (t.values != level).any()
+            ]
     return told
 
 

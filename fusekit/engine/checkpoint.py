@@ -39,11 +39,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
         ) from error
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_checkpoint(path: Path, run: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors (on the CPU) and header of a checkpoint.
 
+    Args:
+        run: id of the run that it should be of; "": whichever.
+
     Raises:
-        RunError: it is missing, cut short, or was written by a newer fusekit.
+        RunError: it is missing, cut short, of another run, or was written by a newer fusekit.
     """
     if not path.is_file():
         raise RunError(f"there is no checkpoint '{path}'.")
@@ -62,6 +65,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if header.get("format", 0) > FORMAT:
         raise RunError(
             f"'{path}' was written by a newer fusekit (format {header['format']}); update fusekit."
+        )
+    if run and header.get("run", run) != run:
+        raise RunError(
+            f"the checkpoint '{path}' is another run's: the `id` in provenance.json is not the one that it "
+            "was saved with. Put the run's own back."
         )
     return tensors, header
 

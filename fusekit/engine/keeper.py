@@ -59,10 +59,11 @@ class Position:
 
 
 class Keeper:
-    """Writes `last.safetensors`."""
+    """Writes `last.safetensors`; `run` is the id that its header keeps, if any."""
 
-    def __init__(self, path: Path, model: nn.Module, runtime: Runtime, seed: int) -> None:
-        self.path, self.model, self.runtime, self.seed = path, model, runtime, seed
+    def __init__(self, path: Path, model: nn.Module, runtime: Runtime, seed: int, run: str = "") -> None:
+        self.path, self.model, self.runtime = path, model, runtime
+        self.header: dict[str, Any] = {"seed": seed, **({"run": run} if run else {})}
         self.saved = time.monotonic()
 
     def due(self) -> bool:
@@ -82,7 +83,7 @@ class Keeper:
             for name, optimizer in objective.optimizers.items():
                 tensors |= with_prefix(f"optimizer.{name}", optimizer_tensors(optimizer))
         position = vars(at) | {"best_score": at.best_score if math.isfinite(at.best_score) else None}
-        save_checkpoint(self.path, tensors, {"position": position, "seed": self.seed})
+        save_checkpoint(self.path, tensors, {"position": position, **self.header})
         self.saved = time.monotonic()
 
     def keep_stage(self, stage: str) -> None:
@@ -90,7 +91,7 @@ class Keeper:
         if self.runtime.is_main:
             path = self.path.with_name(f"{stage}.safetensors")
             tensors = with_prefix("model", self.model.state_dict())
-            save_checkpoint(path, tensors, {"stage": stage, "seed": self.seed})
+            save_checkpoint(path, tensors, {"stage": stage, **self.header})
 
 
 def state_of(objective: Objective) -> dict[str, Tensor]:

@@ -45,6 +45,7 @@ def fit(
     progress: Progress,
     *,
     resume: bool = False,
+    run: str = "",
 ) -> None:
     """Run `phases`; at the end of each, `model` holds its best weights by mean validation CCC.
 
@@ -52,6 +53,9 @@ def fit(
     so far and the position. It is written after each epoch, every five minutes, and on Ctrl-C, SIGTERM and
     SIGHUP (at the next batch boundary). All randomness is a function of the seed and the position, so a
     resumed run on the CPU ends with the same weights, bit for bit.
+
+    Args:
+        run: id of the run, which checkpoints keep, so that none of another run is gone on from.
 
     Raises:
         Stopped: after one of these signals, once the state is saved.
@@ -62,7 +66,7 @@ def fit(
     at = Position()
     tensors: dict[str, Tensor] = {}
     if resume:
-        tensors, header = load_checkpoint(folder / "last.safetensors")
+        tensors, header = load_checkpoint(folder / "last.safetensors", run)
         if "position" not in header:
             raise RunError(
                 f"'{folder / 'last.safetensors'}' holds weights alone, no state to go on from: put the run's "
@@ -83,7 +87,7 @@ def fit(
                 restore(objective, tensors)
                 best = without_prefix("best", tensors) or best  # none between two phases
                 tensors = {}
-            keeper = Keeper(folder / "last.safetensors", model, runtime, seed)
+            keeper = Keeper(folder / "last.safetensors", model, runtime, seed, run)
             _run_phase(
                 number, phase, objective, rates, at, best, journal, keeper, progress, seed, interrupted
             )

@@ -17,7 +17,7 @@ from fusekit.registry import Registry
 from fusekit.runs.data import Data
 from fusekit.runs.files import read_json
 from fusekit.runs.identity import changed_files, check_recipe, differing, kept_clips, listed
-from fusekit.runs.run import changed_readers
+from fusekit.runs.run import changed_readers, run_id
 
 
 def branch_settings(recipe: Recipe, modality: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def take_branches(
         ]
         if changed:
             raise RunError(f"the branch of {m}: {' '.join(changed)} Train the stage here.")
-        tensors, _ = load_checkpoint(paths[run])
+        tensors, _ = load_checkpoint(paths[run], run_id(run))
         branch = without_prefix(f"model.branches.{m}", tensors)
         load_weights(model.branches[m], branch, f"{paths[run]} for modality {m}")
         taken.add(m)

@@ -128,6 +128,12 @@ def select_columns(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
     return notes
 
 
+def run_id(folder: Path) -> str:
+    """What a run and its checkpoints are known by; "" where it is older than this is kept."""
+    path = folder / "provenance.json"
+    return str(read_json(path).get("id", "")) if path.is_file() else ""
+
+
 def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     """Recipe, readers and best weights of a run.
 
@@ -147,7 +153,7 @@ def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:
     check_recipe(folder, recipe, registry)
     readers = build.build_readers(recipe, registry)
     path = folder / "checkpoints" / "best.safetensors"
-    tensors, _ = load_checkpoint(path)
+    tensors, _ = load_checkpoint(path, run_id(folder))
     with opening(recipe.train.seed):  # no weights are fetched from a hub, only to be replaced
         model = build.build_model(recipe, registry, {m: r.raw_shape for m, r in readers.items()})
     load_weights(model, without_prefix("model", tensors), str(path))

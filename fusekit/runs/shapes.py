@@ -40,6 +40,7 @@ SHAPES: dict[str, Any] = {
         "label_range": _RANGE,
         "left_out": list[dict],
         "digests": dict[str, str],
+        "id": str,
     },
     "data.json": {
         use: {

@@ -38,7 +38,7 @@ from fusekit.runs.identity import (
     facts_of,
 )
 from fusekit.runs.plan import plan
-from fusekit.runs.run import changed_readers, check_known, kept_columns
+from fusekit.runs.run import changed_readers, check_known, kept_columns, run_id
 from fusekit.runs.shapes import SEALED, digest_of
 
 LOCK = ".lock"
@@ -120,10 +120,13 @@ def train(
         runtime.wait()
         folder = run_dir / "checkpoints"
         going_on = resume and (folder / "last.safetensors").exists()
-        fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on)
+        run = run_id(run_dir)
+        fit(phases, model, runtime, folder, recipe.train.seed, progress, resume=going_on, run=run)
         if runtime.is_main:
             best = with_prefix("model", model.state_dict())
-            save_checkpoint(folder / "best.safetensors", best, {"recipe": recipe.name})
+            save_checkpoint(
+                folder / "best.safetensors", best, {"recipe": recipe.name, **({"run": run} if run else {})}
+            )
     runtime.wait()
 
 
@@ -214,6 +217,7 @@ def _begin(
     facts["boxes"] = boxed([c for c in data.clips if c.id in data.split.train], data.readers)
     facts["left_out"] = [{"where": r.where, "reason": r.reason} for r in data.rejected]
     facts["digests"] = {key: digest_of(facts[key]) for key in SEALED}
+    facts["id"] = digest_of(facts)[:16]
     write_json(run_dir / "provenance.json", facts)
     # Last: a directory with a recipe is a run.
     write_text(run_dir / "recipe.yaml", recipe.to_yaml())

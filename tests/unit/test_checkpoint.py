@@ -227,3 +227,12 @@ def test_a_full_disk_at_the_journal_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     with pytest.raises(RunError, match="No space left on device.*--resume"):
         Journal(tmp_path / "metrics.jsonl").append({"epoch": 1})
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_one_that_does_not_say_is_not(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "ours", _tensors(), {"run": "a1"})
+    save_checkpoint(tmp_path / "older", _tensors(), {})
+    for name, run in (("ours", "a1"), ("ours", ""), ("older", "a1")):
+        assert load_checkpoint(tmp_path / name, run)[0]["model.w"].shape == (300, 40)
+    with pytest.raises(RunError, match="ours' is another run's"):
+        load_checkpoint(tmp_path / "ours", "b2")
