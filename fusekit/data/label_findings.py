@@ -163,8 +163,11 @@ def _gaps(found: Sequence[Track]) -> list[str]:
     """A value that a moving track keeps leaping to and from: a gap that was written as a number."""
     values = np.concatenate([t.values for t in found])
     levels, counts = np.unique(values, return_counts=True)
-    # Both ends of the scale are asked first: of whole numbers, a code is hardly the most frequent.
-    asked = dict.fromkeys([0, len(levels) - 1, *np.argsort(-counts, kind="stable")[:5].tolist()])
+    # Both ends of the scale are asked first, the further one before: of whole numbers, a code is hardly the
+    # most frequent.
+    middle = float(np.median(values))
+    ends = sorted((0, len(levels) - 1), key=lambda k: -abs(float(levels[k]) - middle))
+    asked = dict.fromkeys([*ends, *np.argsort(-counts, kind="stable")[:5].tolist()])
     often = [k for k in asked if counts[k] >= max(3, 0.002 * len(values))]
     told = []
     for level, count in ((float(levels[k]), int(counts[k])) for k in often):

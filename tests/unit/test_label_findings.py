@@ -198,3 +198,19 @@ def test_labels_of_another_clip_are_told() -> None:
     two.sources["voice"] = one.sources["voice"]  # one stimulus, or two people in one recording
     assert twin_notes([one, two]) == []
     assert twin_notes(clips(np.full(30, 0.5), np.full(30, 0.5))) == []
+
+
+@pytest.mark.parametrize("code", [0, 9, 10, 99])
+def test_a_code_among_whole_numbers_is_told_and_nothing_else(code: int) -> None:
+    clips = []
+    for seed in range(4):
+        times = np.arange(400) / 10
+        start = np.random.default_rng(seed).uniform()
+        rated = np.round(5 + 3.2 * np.sin(2 * np.pi * (times / 17 + start)))
+        rated[times % 10 > 9] = code
+        labels = Labels(times, rated[:, None].astype(np.float32), ("arousal",), None, {})
+        clips.append(Clip(f"s{seed}", f"s{seed}", {}, labels))
+    said = [
+        note.reason for note in dimension_notes(clips, "arousal", (0, max(code, 9))) if note.kind == "gaps"
+    ]
+    assert [text[: text.index(" stands")] for text in said] == [f"exactly {code}"]
