@@ -30,6 +30,8 @@ from fusekit.media.pictures import timed
 
 MOST_PX = 8192 * 8192
 """Pixels of the largest picture that is read: twice those of 8K film."""
+RAW = frozenset({"h261", "h263", "h264", "hevc", "mjpeg", "vc1", "obu"})
+"""Formats of pictures alone, for which FFmpeg makes up 25 a second where their codec does not say."""
 HOLE_S = 3600.0
 """A picture stands no longer than this: time stamps that leap further are damaged."""
 
@@ -78,6 +80,12 @@ def _shown(path: Path, *, stamped: bool) -> Iterator[Picture]:
         if track is None:
             raise NoTrackError(
                 f"{path}: has no video track. Use it for a sound modality, or give a video file."
+            )
+        if stamped and container.format.name in RAW and not track.codec_context.framerate:
+            raise DataError(
+                f"{path}: it tells no times of its pictures, nor how many there are in a second. Give the "
+                "seconds between two in the manifest's column face_step_s (or of whichever modality), or put "
+                "it into a film at its rate: `ffmpeg -r 25 -i FILE -c copy out.mkv`."
             )
         converter = VideoReformatter()
         count = damaged = 0

@@ -130,3 +130,10 @@ def test_a_raw_stream_has_the_rate_that_its_codec_says(tmp_path: Path, rate: int
     shown = list(read_video(path))
     np.testing.assert_allclose([p.time_s for p in shown], np.arange(40) / rate, atol=1e-6)
     assert probe(path).video_s == pytest.approx(40 / rate)
+
+
+def test_a_raw_stream_that_tells_no_rate_is_a_fault_until_somebody_does(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mjpeg", "mjpeg", 10, 12, "yuvj420p")
+    with pytest.raises(DataError, match="tells no times of its pictures.*face_step_s"):
+        next(read_video(path))
+    assert [p.time_s for p in read_video(path, step_s=0.1)] == pytest.approx([i / 10 for i in range(12)])
