@@ -271,7 +271,7 @@ def _transport(data: Data) -> str | None:
             whole = len(data) - len(data) % size
             more = data[whole + offset : whole + offset + 1] == b"G"
             tail = data[-8 * size :]
-            if not more and not any(set(tail[at::size]) == {0x47} for at in range(size)):
+            if not more and not any(set(tail[at::size][:-1]) == {0x47} for at in range(size)):
                 return "it ends in bytes that are no packets of its format"
             return cut(whole + size, data) if more else None
     return None
