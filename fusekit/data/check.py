@@ -150,7 +150,7 @@ def check_corpus(
     notes = [] if subject_dependent else _split_notes([s.clip for s in found])
     refused = [] if notes else refused
     clips_seen = by_modality(loaded, columns) if own else loaded
-    of_files.setdefault("training", [])[:0] = corpus_notes(clips_seen, split, store)
+    of_files.setdefault("training", [])[:0] = corpus_notes(corpus, clips_seen, split, store)
     for findings in by_use(found, part_of, dims, label_range, own, of_files).values():
         notes += [note for note in findings.notes if note not in notes]
     refused = refused + _empty(found, part_of, own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -79,6 +79,32 @@ def _cells(row: Mapping[str, str], name: str) -> Range | None:
     if fault := range_fault((low, high)):
         raise DataError(f"{name}{MIN} {low_cell!r} and {name}{MAX} {high_cell!r}: {fault}")
     return low, high
+
+
+def states_none(row: Mapping[str, str], dims: Sequence[str]) -> bool:
+    """Whether a manifest row leaves the range of some dimension empty."""
+    return not all(row.get(dim + MIN) or row.get("label" + MIN) for dim in dims)
+
+
+def half_stated(
+    ranges: Mapping[str, Mapping[str, Range]], empty: Collection[str], rows: Mapping[str, int]
+) -> tuple[str, ...]:
+    """What is odd where rows that leave their range empty are among others that state another than -1..1.
+
+    Args:
+        ranges: of each clip that is used. empty: clips whose rows state none. rows: their lines.
+    """
+    silent = [clip for clip in ranges if clip in empty]
+    stated = [(clip, own) for clip, each in ranges.items() for own in each.values() if own != COMMON]
+    if not silent or not stated:
+        return ()
+    clip, (low, high) = stated[0]
+    first = silent[0]
+    return (
+        f"{len(silent)} of {len(ranges)} rows (first row {rows[first]}, clip {first}) leave the range of "
+        f"their labels empty, which means -1..1, while row {rows[clip]} states {low:g}..{high:g}: state "
+        "it in every row, -1 and 1 where that is meant",
+    )
 
 
 def shared_range(ranges: Sequence[Mapping[str, Range]]) -> Range | None:

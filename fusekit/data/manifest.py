@@ -19,7 +19,16 @@ from fusekit.contracts import Clip, Labels, Rejected, Source
 from fusekit.data.delimited import as_number, ragged, read_table
 from fusekit.data.folds import PARTS
 from fusekit.data.label_file import label_rows, read_labels
-from fusekit.data.label_ranges import COMMON, Range, on_common_scale, row_ranges, shared_range, told
+from fusekit.data.label_ranges import (
+    COMMON,
+    Range,
+    half_stated,
+    on_common_scale,
+    row_ranges,
+    shared_range,
+    states_none,
+    told,
+)
 from fusekit.data.manifest_columns import OPTIONAL as OPTIONAL
 from fusekit.data.manifest_columns import REQUIRED as REQUIRED
 from fusekit.data.manifest_columns import SUFFIXES as SUFFIXES
@@ -36,7 +45,7 @@ class Manifest:
         clips: sorted by id; rejected: rows left out, with their line and the reason.
         label_range: of the clips' labels: the one that all rows and dimensions have; where they differ,
             -1..1, to which each is mapped.
-        rows: `{clip id: line number}`. ranges: which there are, for people.
+        rows: `{clip id: line number}`. ranges: which there are, for people. doubts: what is odd about them.
     """
 
     clips: list[Clip]
@@ -44,6 +53,7 @@ class Manifest:
     label_range: tuple[float, float]
     rows: dict[str, int]
     ranges: str
+    doubts: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) -> Manifest:
@@ -62,6 +72,7 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
     clips: list[Clip] = []
     ranges: dict[str, dict[str, Range]] = {}
     rejected: list[Rejected] = []
+    empty: set[str] = set()
     first: dict[str, int] = {}
     rows: list[tuple[int, dict[str, str]]] = []
     for line, cells in table:
@@ -81,6 +92,8 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
             own = _ranges(row, dims)
             clips.append(_clip(path.parent, row, columns, dims, own))
             ranges[name] = own
+            if states_none(row, [composed(dim) for dim in dims]):
+                empty.add(name)
         except DataError as fault:
             rejected.append(
                 Rejected(f"{path.name} row {line}" + (f" (clip {name})" if name else ""), str(fault))
@@ -107,7 +120,8 @@ def read_manifest(path: Path, modalities: Sequence[str], dims: Sequence[str]) ->
             if clip.labels is not None:
                 clip.labels = on_common_scale(clip.labels, ranges[clip.id])
     clips.sort(key=lambda c: c.id)
-    return Manifest(clips, rejected, label_range or COMMON, first, told(used))
+    doubts = half_stated({c.id: ranges[c.id] for c in clips}, empty, first)
+    return Manifest(clips, rejected, label_range or COMMON, first, told(used), doubts)
 
 
 def _ranges(row: dict[str, str], dims: Sequence[str]) -> dict[str, Range]:

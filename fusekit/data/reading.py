@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fusekit.contracts import Clip, Reader, Rejected, Stream
+from fusekit.contracts import Clip, Corpus, Reader, Rejected, Stream
 from fusekit.data.columns import Names, agree, doubts
 from fusekit.data.content import Contents
 from fusekit.data.feature_findings import Sizes, table_notes
@@ -73,9 +73,13 @@ def read_by_use(
     return found
 
 
-def corpus_notes(clips: Sequence[Clip], split: Split | None, store: PreparedStore) -> list[Note]:
-    """What is odd about a corpus as a whole: names that hardly differ, content that parts share."""
-    notes = [Note("names", n.where, n.reason) for n in alike(clips)]
+def corpus_notes(
+    corpus: Corpus, clips: Sequence[Clip], split: Split | None, store: PreparedStore
+) -> list[Note]:
+    """What is odd about a corpus as a whole: names that hardly differ, content that parts share, and what it
+    says itself."""
+    notes = [Note("range", "label ranges", text) for text in getattr(corpus, "doubts", ())]
+    notes += [Note("names", n.where, n.reason) for n in alike(clips)]
     if split is not None:
         contents = Contents(store.folder / "contents")
         shared = shared_media(split, clips, lambda path: contents.of([path])[0])

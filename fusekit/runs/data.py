@@ -92,7 +92,7 @@ def load_data(
         )
         rejected += odd
     every = [seen(s) for own in steps.values() for s in own]
-    read.notes.setdefault("training", [])[:0] = corpus_notes(clips, split, store)
+    read.notes.setdefault("training", [])[:0] = corpus_notes(corpus, clips, split, store)
     findings = by_use(every, part_of, recipe.target.dims, corpus.label_range, readers, read.notes)
     apart = spacings({s.clip.id: s.streams for own in steps.values() for s in own}, readers)
     content = partial(_content, store, readers)

@@ -55,6 +55,18 @@ def test_a_range_in_one_row_is_that_row_s(tmp_path: Path) -> None:
     )
 
 
+def test_rows_without_a_range_among_others_that_state_one_are_told(tmp_path: Path) -> None:
+    found = manifest(tmp_path, RANGED, "a,a,a.csv,a.mp4,0,1", "b,b,b.csv,b.mp4,,", "c,c,c.csv,c.mp4,,")
+    (text,) = found.doubts
+    assert text.startswith("2 of 3 rows (first row 3, clip b) leave the range of their labels empty")
+    assert "row 2 states 0..1" in text
+    for rows in (
+        ("a,a,a.csv,a.mp4,0,1", "b,b,b.csv,b.mp4,-1,1"),
+        ("a,a,a.csv,a.mp4,-1,1", "b,b,b.csv,b.mp4,,"),
+    ):
+        assert manifest(tmp_path, RANGED, *rows).doubts == ()
+
+
 def test_one_range_of_all_rows_is_the_corpus_s_own(tmp_path: Path) -> None:
     found = manifest(tmp_path, RANGED, "a,a,a.csv,a.mp4,0,5", "b,b,b.csv,b.mp4,0.0,5")
     assert found.label_range == (0, 5)

@@ -20,6 +20,7 @@ class ManifestCorpus(Corpus):
     def __init__(self, *, path: Path) -> None:
         self.path = Path(path).expanduser()
         self._read = ""
+        self.doubts: tuple[str, ...] = ()
 
     def load(self, modalities: Sequence[str], dims: Sequence[str]) -> tuple[list[Clip], list[Rejected]]:
         if not self.path.is_file():
@@ -30,6 +31,7 @@ class ManifestCorpus(Corpus):
         manifest = read_manifest(self.path, modalities, dims)
         self.label_range = manifest.label_range
         mapped = ", each mapped to -1..1" if ", " in manifest.ranges or " and " in manifest.ranges else ""
+        self.doubts = manifest.doubts
         self._read = f", {len(manifest.clips)} clips, labels {manifest.ranges}{mapped}"
         return manifest.clips, manifest.rejected
 
