@@ -158,6 +158,10 @@ def _default_folder(recipe: str) -> Path:
 def _must_be_free(folder: Path) -> None:
     from fusekit.errors import RunError
 
+    try:
+        folder.exists()
+    except OSError as error:
+        raise RunError(f"--run: '{folder}' can be no folder: {error.strerror}.") from error
     if folder.exists() and not folder.is_dir():
         raise RunError(f"--run {folder} is a file. Name a folder, or leave --run out.")
     if (folder / "recipe.yaml").is_file():

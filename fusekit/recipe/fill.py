@@ -132,7 +132,7 @@ class _Filler:
         if name is None or not isinstance(name.value, str):
             key = path[-1]
             found = show(node.plain() if name is None else name.plain())
-            example = f"as in {key}: {{name: {_EXAMPLES[key]}}}"
+            example = f"as in {key}: {{name: {_EXAMPLES.get(key, '...')}}}"
             return self.fault(name or node, path, f"needs a `name`, {example}; found {found}")
         own = {key: child for key, child in node.value.items() if key != "name"}
         args = copy.deepcopy(dict(self.preset.get(f"{component_kind(path)}/{name.value}", {})))
