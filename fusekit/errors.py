@@ -6,7 +6,11 @@ Anything else that is raised is a bug of ours and keeps its traceback. The comma
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+LONGEST_WORD = 500
+"""Letters without a blank that a message shows: more than paths have."""
 
 
 def printable(text: object) -> str:
@@ -46,6 +50,14 @@ class FusekitError(Exception):
     """
 
     exit_code = 2
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shortened(a) if isinstance(a, str) else a for a in args))
+
+
+def _shortened(text: str) -> str:
+    """A message without the words of a damaged file that go on for pages."""
+    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD // 2]}...", text)
 
 
 class RecipeError(FusekitError):

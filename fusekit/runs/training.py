@@ -154,6 +154,11 @@ def claimed(run_dir: Path) -> Iterator[None]:
     made = not run_dir.exists()
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder '{run_dir}': {error.strerror or error}. Name another by --run."
+        ) from error
+    try:
         lock.acquire()
     except Timeout as error:
         raise RunError(

@@ -64,6 +64,7 @@ class Watch:
     folder: Path
     seconds: float
     tally: Tally
+    inputs: int
     next: int = 0
     end: float | None = None
     at: tuple[str, int] | None = None
@@ -71,9 +72,10 @@ class Watch:
 
     def run(self) -> None:
         """Until the time is up, which begins when the first worker is ready."""
-        while self.end is None or time.monotonic() < self.end:
+        while self.next < self.inputs and (self.end is None or time.monotonic() < self.end):
             left = self.seconds if self.end is None else self.end - time.monotonic()
             words = [f"--seconds={left}", f"--seed={self.tally.seed}", f"--start={self.next}"]
+            words.append(f"--inputs={self.inputs}")
             with (self.folder / "stderr.txt").open("wb") as errors:
                 worker = subprocess.Popen(
                     [sys.executable, str(WORKER), str(self.folder), *words],
@@ -150,10 +152,10 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def fuzz(folder: Path, seconds: float, seed: int) -> Tally:
-    """Damage and open files for some seconds, in a folder of one's own."""
+def fuzz(folder: Path, seconds: float, seed: int, inputs: int = 10**9) -> Tally:
+    """Damage and open files for some seconds, or so many, in a folder of one's own."""
     tally = Tally(seed)
-    Watch(folder, seconds, tally).run()
+    Watch(folder, seconds, tally, inputs).run()
     return tally
 
 

@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--inputs", type=int, default=10**9, help="stop before the input of this number")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     fuzzer = Fuzzer(options.folder.resolve())
@@ -275,7 +276,7 @@ def main() -> None:
     names = [options.only] if options.only else list(fuzzer.targets())
     end = time.monotonic() + options.seconds
     number = options.start
-    while time.monotonic() < end:
+    while time.monotonic() < end and number < options.inputs:
         target = names[number % len(names)]
         print(json.dumps({"begin": [target, number]}), flush=True)
         print(json.dumps({"done": [target, number], **one(fuzzer, target, options.seed, number)}), flush=True)

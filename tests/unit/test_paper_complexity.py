@@ -8,6 +8,7 @@ from fusekit import build, plugins
 from fusekit.recipe.load import load
 from fusekit.study.paper import complexity
 
+PAPER = [f"modalities.{m}.encoder={{name: denoising-generator, width: 4}}" for m in ("face", "voice")]
 SMALL = [
     "modalities.face.encoder.width=4",
     "modalities.voice.encoder.width=4",
@@ -21,7 +22,7 @@ def test_counts_sizes_and_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(complexity, "REPEATS", 2)
     registry, _ = plugins.load()
     recipes = {
-        "AVi-GaS": load("demo", SMALL),
+        "AVi-GaS": load("demo", [*SMALL, *PAPER]),
         "resnet": load(
             "demo",
             [

@@ -12,6 +12,8 @@ import numpy as np
 from fusekit.errors import DataError
 from fusekit_ecg.recording import Recording, choose
 
+LONGEST_LINE = 1000
+MOST_LINES = 100_000
 _SAMPLE_BYTES = {"8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5}
 
 
@@ -28,6 +30,7 @@ def read_wfdb(path: Path, *, leads: int = 1, columns: Sequence[str] = ()) -> Rec
     header = path.with_suffix(".hea")
     if not header.is_file():
         raise DataError(f"{path}: a WFDB record needs its header {header.name} beside it. Copy it there.")
+    _check_lines(header)
     try:
         place = str(header.with_suffix(""))
         several = isinstance(wfdb.rdheader(place), wfdb.MultiRecord)
@@ -75,6 +78,16 @@ def _check_size(path: Path, folder: Path, record: Any) -> None:
             )
 
 
+def _check_lines(header: Path) -> None:
+    """Refuse what no header is: over one long line the patterns of wfdb take minutes."""
+    with header.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
+            if len(line) > LONGEST_LINE or number > MOST_LINES:
+                raise DataError(
+                    f"{header}, line {number}: too long for a WFDB header. Is it another file? Copy it again."
+                )
+
+
 def wfdb_files(path: Path) -> list[Path]:
     """The files of a WFDB record: its header, the headers of its segments, and all files of signals that
     these name, whether they are there or not.
@@ -93,6 +106,7 @@ def wfdb_files(path: Path) -> list[Path]:
         found.append(header)
         if not header.is_file():
             continue  # told by whoever reads the record
+        _check_lines(header)
         try:
             record = wfdb.rdheader(str(header.with_suffix("")))
         except Exception as fault:  # wfdb raises whatever its parsing stumbles over

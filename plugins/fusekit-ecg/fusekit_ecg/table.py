@@ -159,7 +159,7 @@ def _number(path: Path, line: int, cell: str) -> float:
     try:
         return float(cell or "nan")
     except ValueError as fault:
-        raise DataError(f"{path}, line {line}: {cell!r} is not a number.") from fault
+        raise DataError(f"{path}, line {line}: {cell[:40]!r} is not a number.") from fault
 
 
 def _even(path: Path, times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float, float]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fusekit.contracts import Source
 from fusekit.data.store import PreparedStore
 from fusekit.errors import DataError
+from fusekit_ecg import formats
 from fusekit_ecg.cases import heart, write_csv
 from fusekit_ecg.recording import filled, read_recording, recording_files
 from fusekit_ecg.wave import ECG
@@ -410,3 +411,11 @@ def test_the_segments_of_a_wfdb_record_are_among_its_files(tmp_path: Path) -> No
     (tmp_path / "b.hea").write_text("no header at all")
     with pytest.raises(DataError, match="b.hea: cannot be read as a WFDB header"):
         recording_files(tmp_path / "all.hea")
+
+
+def test_a_header_with_an_endless_line_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "r.hea").write_text("r 1 250 10\n" + "a" * 70_000 + "\n")
+    (tmp_path / "r.dat").write_bytes(bytes(20))
+    for ask in (formats.wfdb_files, formats.read_wfdb):
+        with pytest.raises(DataError, match=r"r\.hea, line 2: too long for a WFDB header"):
+            ask(tmp_path / "r.hea")
