@@ -25,7 +25,6 @@ PACKAGES = (
     "numpy",
     "av",
     "librosa",
-    "soundfile",
     "opencv-python-headless",
     "accelerate",
     "safetensors",

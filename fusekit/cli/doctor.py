@@ -13,7 +13,7 @@ from fusekit.errors import FusekitError
 Facts = list[tuple[str, str]]
 
 PACKAGES = (
-    "torch", "torchvision", "timm", "numpy", "scipy", "av", "soundfile", "librosa", "opencv-python-headless",
+    "torch", "torchvision", "timm", "numpy", "scipy", "av", "librosa", "opencv-python-headless",
     "accelerate", "safetensors", "omegaconf", "typer", "rich", "pluggy", "matplotlib", "plotly",
 )  # fmt: skip
 EXTRAS = {"parquet": "pyarrow"}

@@ -23,7 +23,7 @@ from fusekit.recipe.schema import Recipe
 from fusekit.registry import Registry
 from fusekit.runs.data import Count, Data, load_data
 from fusekit.runs.files import read_json
-from fusekit.runs.identity import changed_code, check_clips, check_recipe, check_split
+from fusekit.runs.identity import CLIPS, changed_code, check_clips, check_recipe, check_split
 
 
 @dataclass
@@ -129,9 +129,20 @@ def select_columns(folder: Path, readers: Mapping[str, Reader]) -> list[str]:
 
 
 def run_id(folder: Path) -> str:
-    """What a run and its checkpoints are known by; "" where it is older than this is kept."""
+    """What a run and its checkpoints are known by; "" where it is older than this is kept.
+
+    Raises:
+        RunError: a run that keeps its clips' content, and so is no older one, has lost what it is known by.
+    """
     path = folder / "provenance.json"
-    return str(read_json(path).get("id", "")) if path.is_file() else ""
+    facts = read_json(path) if path.is_file() else {}
+    gone = [key for key in ("id", "digests") if not facts.get(key)]
+    if gone and (folder / CLIPS).is_file():
+        raise RunError(
+            f"'{path}' has no {' and no '.join(gone)}, which tell whether it is as training left it; was it "
+            "edited or lost? Put a whole copy back."
+        )
+    return str(facts.get("id", ""))
 
 
 def open_run(folder: Path, registry: Registry, device: str = "auto") -> Run:

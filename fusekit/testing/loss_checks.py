@@ -159,7 +159,7 @@ def _degenerate(subject: Subject) -> Iterator[str]:
 @rule(
     "correlates",
     Kind.LOSS,
-    says="A loss that is no mean over samples says `correlates = True`, or devices train another loss.",
+    says="A loss that is no mean over samples says `correlates = True`.",
     documented="fusekit.contracts.Loss",
 )
 def _correlates(subject: Subject) -> Iterator[str]:

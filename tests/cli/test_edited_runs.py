@@ -174,3 +174,14 @@ def test_the_lock_lies_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (run / "recipe.yaml").touch()
     assert run.is_dir()
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("gone", [("id",), ("digests",), ()], ids=["id", "digests", "everything"])
+def test_a_run_that_lost_what_it_is_known_by_is_no_older_run(shop: Any, run: Path, gone: tuple[str]) -> None:
+    facts = json.loads((run / "provenance.json").read_text())
+    kept = {key: value for key, value in facts.items() if key not in gone} if gone else {}
+    (run / "provenance.json").write_text(json.dumps(kept))
+    said = " ".join(shop.fault(*EVALUATE, "--device", "cpu").split())
+    assert f"provenance.json' has no {gone[0] if gone else 'id'}" in said
+    assert "Put a whole copy back." in said
