@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import torch
 
-from fusekit import rehearsal
+from fusekit import dry_run
 from fusekit.consistency import misfits, stage_faults, unused
 from fusekit.contracts import Corpus, Degradation, DenoisingEncoder, Loss, Reader, Tail
 from fusekit.errors import FusekitError, RecipeError
@@ -253,12 +253,12 @@ def evaluation_steps(recipe: Recipe) -> int:
     return windows[-1] if windows else 8
 
 
-def check(recipe: Recipe, registry: Registry, *, rehearse: bool = True) -> CheckReport:
-    """Build the model on the meta device, and rehearse training on made-up rows: all faults and all shapes,
+def check(recipe: Recipe, registry: Registry, *, dry: bool = True) -> CheckReport:
+    """Build the model on the meta device, and try training on made-up rows: all faults and all shapes,
     without data and with little memory.
 
     Args:
-        rehearse: try made-up rows; False: a run that is trained already is not judged anew.
+        dry: try made-up rows; False: a run that is trained already is not judged anew.
 
     Raises:
         RecipeError: whatever `train` would find wrong of the recipe, early or late.
@@ -269,8 +269,8 @@ def check(recipe: Recipe, registry: Registry, *, rehearse: bool = True) -> Check
     with torch.device("meta"):
         model = build_model(recipe, registry, raw_shapes)
         faults = [f for m in model.names for f in stage_faults(recipe, model, m)]
-    if rehearse and not faults:
-        faults = _rehearsed(recipe, registry, model, raw_shapes)
+    if dry and not faults:
+        faults = _dry_run_faults(recipe, registry, model, raw_shapes)
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
     idle = unused(recipe, model, {m: r.medium for m, r in readers.items()})
@@ -286,7 +286,7 @@ def check(recipe: Recipe, registry: Registry, *, rehearse: bool = True) -> Check
     )
 
 
-def _rehearsed(
+def _dry_run_faults(
     recipe: Recipe, registry: Registry, model: Model, raw_shapes: Mapping[str, tuple[int, ...]]
 ) -> list[str]:
     """What training would meet late, found on made-up rows; `model` is the whole one, on the meta device."""
@@ -300,7 +300,7 @@ def _rehearsed(
             f"modalities.{m}.{what}: {fault}"
             for m, damage in damages.items()
             if damage is not None
-            for fault in rehearsal.damage_faults(damage, raw_shapes[m])
+            for fault in dry_run.damage_faults(damage, raw_shapes[m])
         ]
     for m, branch in model.branches.items():
         named = recipe.modalities[m]
@@ -313,13 +313,13 @@ def _rehearsed(
             remade = partial(make, registry, kind, component, *built)
             faults += [
                 f"{component.where}: modalities.{m}.{kind.value}: {component.name}: {fault}."
-                for fault in rehearsal.part_faults(part, remade, raw_shapes[m], latent)
+                for fault in dry_run.part_faults(part, remade, raw_shapes[m], latent)
             ]
     for alone in (None, *(m for m in model.names if any(s.apart and s.trains(m) for s in recipe.stages))):
         faults += _tail_faults(recipe, registry, model, alone)
 
     whole = partial(build_model, recipe, registry, raw_shapes)
-    return faults or rehearsal.stage_faults(recipe, whole, losses, raw_shapes)
+    return faults or dry_run.stage_faults(recipe, whole, losses, raw_shapes)
 
 
 def _tail_faults(recipe: Recipe, registry: Registry, model: Model, alone: str | None) -> list[str]:
@@ -331,7 +331,7 @@ def _tail_faults(recipe: Recipe, registry: Registry, model: Model, alone: str | 
         whose = f"{alone} by itself has the fusion none, and the recipe's temporal head and head: "
     widths = {m: branch.projector.out_dim for m, branch in branches.items()}
     try:
-        found = rehearsal.tail_faults(
+        found = dry_run.tail_faults(
             partial(_tail, recipe, registry, branches, fusion), widths, len(recipe.target.dims)
         )
     except RecipeError as error:

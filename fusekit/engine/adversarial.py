@@ -18,7 +18,7 @@ from fusekit.engine.metrics import Moments
 from fusekit.engine.objective import Objective, Rngs, WindowSource, pooled_loss
 from fusekit.engine.runtime import Runtime
 
-PENALTY = 10.0  # inner factor of spec 3.2
+PENALTY = 10.0  # of the critic's gradient (Gulrajani et al. 2017, WGAN-GP)
 
 
 @dataclass(frozen=True)

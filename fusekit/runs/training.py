@@ -72,7 +72,7 @@ def train(
     if resume:
         check_known(run_dir, recipe, registry)
         check_recipe(run_dir, recipe, registry)
-    checked = build.check(recipe, registry, rehearse=not resume)
+    checked = build.check(recipe, registry, dry=not resume)
     if recipe.preset == "table11":
         raise RecipeError(
             "preset table11 only counts parameters as the paper's Table 11 prints them; it cannot be "

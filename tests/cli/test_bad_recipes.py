@@ -97,3 +97,9 @@ def test_a_run_is_never_overwritten(shop: Any, trained: SimpleNamespace) -> None
 def test_a_folder_that_cannot_be_made(shop: Any) -> None:
     said = shop.fault("train", "tiny.yaml", "--run", "tiny.yaml/run", "--device", "cpu")
     assert said.startswith("fusekit: cannot make the folder 'tiny.yaml/run': Not a directory.")
+
+
+def test_a_name_that_no_folder_can_have_is_told(shop: Any) -> None:
+    said = shop.fault("train", "tiny.yaml", "--run", "r" * 300, "--device", "cpu")
+    assert said.startswith("fusekit: --run: 'rrr")
+    assert said.rstrip().endswith("can be no folder: File name too long.")

@@ -118,3 +118,10 @@ def test_names_and_numbers_have_bounds(tmp_path: Path, was: str, is_: str, said:
 def test_a_demo_corpus_is_of_a_size_that_can_be_made(args: dict[str, int]) -> None:
     with pytest.raises(RecipeError, match="is more than is made here"):
         DemoCorpus(**args)  # type: ignore[arg-type]
+
+
+def test_a_damage_without_a_name_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text(PLAIN.replace("  face: {", "  face: {damage: {}, "))
+    with pytest.raises(RecipeError, match=r"modalities\.face\.damage: needs a `name`, as in damage: "):
+        load(file)

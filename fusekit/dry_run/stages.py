@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from fusekit.contracts import Fusion, Loss, State, Tail, Temporal, Trace, opening
+from fusekit.dry_run.made_up import FAULTS, ROWS, Alone, MadeUpLatents, MadeUpWindows, generators, told
 from fusekit.engine.adversarial import Adversarial, AdversarialSettings
 from fusekit.engine.supervised import Caches, Supervised, SupervisedSettings
 from fusekit.nn.model import Branch, Model
 from fusekit.recipe.schema import Recipe, Stage
-from fusekit.rehearsal.made_up import FAULTS, ROWS, Alone, MadeUpLatents, MadeUpWindows, generators, told
 
 Act = tuple[str, str, Callable[[], None]]
 

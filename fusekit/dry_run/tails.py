@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusekit.contracts import Tail, opening, reopened
-from fusekit.rehearsal.made_up import FAULTS, noise, told
+from fusekit.dry_run.made_up import FAULTS, noise, told
 
 B, T = 4, 6
 NEAR = 1e-4

@@ -20,7 +20,7 @@ from fusekit.contracts import (
     reopened,
     unsaved,
 )
-from fusekit.rehearsal.made_up import FAULTS, noise
+from fusekit.dry_run.made_up import FAULTS, noise
 
 ROWS = 2
 
