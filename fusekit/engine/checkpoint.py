@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str
     Raises:
         RunError: the file cannot be written (full disk, no permission); the old one is still whole.
     """
-    data = save(
-        # Cloned: safetensors refuses two names for one memory, which a phase's modules share with the model.
-        {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
-        metadata={"fusekit": json.dumps({"format": FORMAT, **meta})},
-    )
+    # Cloned: safetensors refuses two names for one memory, which a phase's modules share with the model.
+    whole = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    header = {"format": FORMAT, "crc32": _checksum(whole), **meta}
+    data = save(whole, metadata={"fusekit": json.dumps(header)})
     try:
         replace_file(path, data)
     except OSError as error:
@@ -56,6 +56,8 @@ def load_checkpoint(path: Path, run: str = "") -> tuple[dict[str, Tensor], dict[
             if not isinstance(header, dict) or not isinstance(header.get("format", 0), int):
                 raise ValueError("its header is no mapping with a format")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            if header.pop("crc32", kept := _checksum(tensors)) != kept:  # older files hold none
+                raise ValueError("its numbers are not those that were saved")
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise RunError(
             f"the checkpoint '{path}' cannot be read ({error}): it is damaged or no checkpoint. Put a whole "
@@ -72,6 +74,15 @@ def load_checkpoint(path: Path, run: str = "") -> tuple[dict[str, Tensor], dict[
             "was saved with. Put the run's own back."
         )
     return tensors, header
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of names and contents: safetensors has none, and a turned bit is a weight like any other."""
+    crc = 0
+    for name in sorted(tensors):
+        content = tensors[name].contiguous().flatten().view(torch.uint8).numpy().data
+        crc = zlib.crc32(content, zlib.crc32(name.encode(), crc))
+    return crc
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

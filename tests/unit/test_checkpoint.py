@@ -236,3 +236,15 @@ def test_a_checkpoint_of_another_run_is_refused_and_one_that_does_not_say_is_not
         assert load_checkpoint(tmp_path / name, run)[0]["model.w"].shape == (300, 40)
     with pytest.raises(RunError, match="ours' is another run's"):
         load_checkpoint(tmp_path / "ours", "b2")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool, torch.int64])
+def test_a_turned_bit_is_found(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, {"a": torch.ones(30, 2).to(dtype), "b": torch.zeros(()), "c": torch.zeros(0)}, {})
+    load_checkpoint(path)
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RunError, match="its numbers are not those that were saved"):
+        load_checkpoint(path)
